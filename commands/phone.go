@@ -1,0 +1,85 @@
+package commands
+
+import (
+	"slices"
+	"time"
+
+	"foof/events"
+	"foof/internal/fault"
+)
+
+// The rules of verification codes.
+const (
+	CodeLifetime = 10 * time.Minute
+	CodeTries    = 5 // wrong ones that burn a code
+)
+
+// CodeLimit bounds how many codes are sent to one number within a span of time.
+type CodeLimit struct {
+	Codes  int
+	Within time.Duration
+}
+
+// phone is what a phone number's stream adds up to.
+type phone struct {
+	owner     events.UserID // 0: nobody's
+	code      string        // the code that counts; "": none
+	expiresAt time.Time
+	wrong     int         // tries at it
+	requests  []time.Time // when codes were asked for, of late
+}
+
+// keptRequests is how many requests a phone remembers: more than any limit counts.
+const keptRequests = 100
+
+// Evolve applies one event of a phone number.
+func (p phone) Evolve(e events.Event) phone {
+	switch e := e.(type) {
+	case events.PhoneCodeRequested:
+		p.code, p.expiresAt, p.wrong = e.Code, e.ExpiresAt, 0
+		p.requests = append(slices.Clone(p.requests[max(0, len(p.requests)-keptRequests+1):]), e.At)
+	case events.PhoneCodeRejected:
+		p.wrong++
+	case events.PhoneClaimed:
+		p.owner, p.code = e.User, ""
+	}
+	return p
+}
+
+// proves tells whether one of these codes, which have the digits that were given, is the one that counts.
+func (p phone) proves(codes []string, at time.Time) bool {
+	return p.pending(at) && slices.Contains(codes, p.code)
+}
+
+func (p phone) pending(at time.Time) bool {
+	return p.code != "" && p.wrong < CodeTries && at.Before(p.expiresAt)
+}
+
+// RequestCode makes Code, which is in the vault, the one that counts for a phone number; whether the number has an account
+// or not.
+type RequestCode struct {
+	Phone  events.PhoneIndex
+	Code   string
+	At     time.Time
+	Limits []CodeLimit
+}
+
+// Streams is the phone number's.
+func (c RequestCode) Streams() []string { return []string{c.Phone.Stream()} }
+
+// Decide refuses with a fault of kind TooMany when the number has had its share of codes.
+func (c RequestCode) Decide(p phone) ([]events.Event, error) {
+	var wait time.Duration
+	for _, limit := range c.Limits {
+		if n := len(p.requests); n >= limit.Codes {
+			free := p.requests[n-limit.Codes].Add(limit.Within)
+			wait = max(wait, free.Sub(c.At))
+		}
+	}
+	if wait > 0 {
+		return nil, fault.TooMany(wait)
+	}
+	return []events.Event{events.PhoneCodeRequested{
+		Phone: c.Phone, Code: c.Code, At: c.At, ExpiresAt: c.At.Add(CodeLifetime),
+	}}, nil
+}

@@ -1,0 +1,34 @@
+package events
+
+import "time"
+
+// PhoneCodeRequested: somebody asked for a verification code to be sent to this number. The code and the number are in
+// the vault under Code; this event makes that code the one that counts.
+type PhoneCodeRequested struct {
+	Phone     PhoneIndex `json:"phone"`
+	Code      string     `json:"code"`
+	At        time.Time  `json:"at"`
+	ExpiresAt time.Time  `json:"expires_at"`
+}
+
+// PhoneCodeRejected: a wrong code was given while Code was the one that counts.
+type PhoneCodeRejected struct {
+	Phone PhoneIndex `json:"phone"`
+	Code  string     `json:"code"`
+}
+
+// PhoneClaimed: a user registered with this number. Code is used up by it.
+type PhoneClaimed struct {
+	Phone PhoneIndex `json:"phone"`
+	Code  string     `json:"code"`
+	User  UserID     `json:"user"`
+}
+
+// Stream is the phone number's.
+func (e PhoneCodeRequested) Stream() string { return e.Phone.Stream() }
+
+// Stream is the phone number's.
+func (e PhoneCodeRejected) Stream() string { return e.Phone.Stream() }
+
+// Stream is the phone number's.
+func (e PhoneClaimed) Stream() string { return e.Phone.Stream() }

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"foof/events"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrMoved means that a reader's checkpoint is not where this claim left it: the database came back from a crash with less
+// than it had, or somebody else moved it.
+var ErrMoved = errors.New("the checkpoint was moved")
+
+// A Claim is the right to be the reader of a name, and its checkpoint. In all processes one at a time has it. It is for one
+// goroutine.
+type Claim struct {
+	Reader   string
+	Position events.Position // the checkpoint: everything up to here is done
+	conn     *pgx.Conn       // has the lock: who loses the connection loses the claim, and cannot move the checkpoint either
+}
+
+// standBy is how long one waits between two looks whether a claim has become free.
+const standBy = time.Second
+
+// Claim waits until nobody else has the claim to this reader's name, and takes it. A new reader's checkpoint is 0.
+func (l *Log) Claim(ctx context.Context, reader string) (*Claim, error) {
+	const sql = `select pg_try_advisory_lock(hashtextextended('foof reader ' || $1, 0))`
+	for {
+		conn, err := l.pool.Acquire(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("claim %s: %w", reader, err)
+		}
+		var free bool
+		if err := conn.QueryRow(ctx, sql, reader).Scan(&free); err != nil {
+			conn.Release()
+			return nil, fmt.Errorf("claim %s: %w", reader, err)
+		}
+		if free {
+			c := &Claim{Reader: reader, conn: conn.Hijack()}
+			if err := c.load(ctx); err != nil {
+				c.Release()
+				return nil, err
+			}
+			return c, nil
+		}
+		conn.Release()
+		timer := time.NewTimer(standBy)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, fmt.Errorf("claim %s: %w", reader, ctx.Err())
+		}
+	}
+}
+
+// Advance moves the checkpoint, in one transaction with what within does, which may be nil. That need not survive a crash:
+// what is lost is read again. It is ErrMoved if the checkpoint was not where it should be; nothing has happened then.
+func (c *Claim) Advance(ctx context.Context, to events.Position, within func(tx pgx.Tx) error) error {
+	const sql = `update checkpoints set position = $3 where reader = $1 and position = $2`
+	err := pgx.BeginFunc(ctx, c.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `set local synchronous_commit = off`); err != nil {
+			return err
+		}
+		if within != nil {
+			if err := within(tx); err != nil {
+				return err
+			}
+		}
+		tag, err := tx.Exec(ctx, sql, c.Reader, c.Position, to)
+		if err == nil && tag.RowsAffected() != 1 {
+			err = ErrMoved
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s from %d to %d: %w", c.Reader, c.Position, to, err)
+	}
+	c.Position = to
+	return nil
+}
+
+// Release gives the claim up.
+func (c *Claim) Release() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = c.conn.Close(ctx) // the lock goes with the connection, however that ends
+}
+
+func (c *Claim) load(ctx context.Context) error {
+	const sql = `
+		with made as (insert into checkpoints (reader, position) values ($1, 0) on conflict do nothing returning position)
+		select position from made union all select position from checkpoints where reader = $1`
+	if err := c.conn.QueryRow(ctx, sql, c.Reader).Scan(&c.Position); err != nil {
+		return fmt.Errorf("checkpoint of %s: %w", c.Reader, err)
+	}
+	return nil
+}
