@@ -29,15 +29,15 @@ type phone struct {
 	requests  []time.Time // when codes were asked for, of late
 }
 
-// keptRequests is how many requests a phone remembers: more than any limit counts.
-const keptRequests = 100
+// MostCodes is how many requests a phone number remembers: no limit can count further.
+const MostCodes = 100
 
 // Evolve applies one event of a phone number.
 func (p phone) Evolve(e events.Event) phone {
 	switch e := e.(type) {
 	case events.PhoneCodeRequested:
 		p.code, p.expiresAt, p.wrong = e.Code, e.ExpiresAt, 0
-		p.requests = append(slices.Clone(p.requests[max(0, len(p.requests)-keptRequests+1):]), e.At)
+		p.requests = append(slices.Clone(p.requests[max(0, len(p.requests)-MostCodes+1):]), e.At)
 	case events.PhoneCodeRejected:
 		p.wrong++
 	case events.PhoneClaimed:

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"foof/internal/sms"
+	"foof/migrations"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/jackc/pgx/v5"
+)
+
+type serveCommand struct{}
+
+func (serveCommand) Help() string { return "Settings, all from the environment:\n\n" + settings() }
+
+// Run serves until ctx ends.
+func (serveCommand) Run(ctx context.Context, t terminal) error {
+	c, err := configFrom(nil)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewJSONHandler(t.err, nil))
+	logger.InfoContext(ctx, "configuration", "config", fmt.Sprintf("%+v", c))
+	if err := refuseUnmigrated(ctx, string(c.DatabaseURL)); err != nil {
+		return err
+	}
+	sender := &sms.Webhook{
+		URL: c.SMSWebhook, Secret: []byte(c.SMSWebhookSecret), Client: &http.Client{Timeout: 10 * time.Second}, Now: time.Now,
+	}
+	a, err := newApp(ctx, c, logger, sender)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		a.pool.Close()
+		return fmt.Errorf("cannot listen on %s: %w; FOOF_ADDR takes another address", c.Addr, err)
+	}
+	logger.InfoContext(ctx, "serving", "addr", listener.Addr().String())
+	return a.Run(ctx, listener)
+}
+
+func refuseUnmigrated(ctx context.Context, databaseURL string) error {
+	return withConn(ctx, databaseURL, func(conn *pgx.Conn) error {
+		state, err := migrations.State(ctx, conn)
+		if err != nil {
+			return err //nolint:wrapcheck // in words already
+		}
+		if state.Current != state.Latest {
+			return fmt.Errorf("the database is at migration %d and this foof needs %d: run foof migrate up", state.Current, state.Latest)
+		}
+		return nil
+	})
+}
+
+// settings lists what can be set, from config itself.
+func settings() string {
+	fields, err := env.GetFieldParams(&config{})
+	if err != nil {
+		return err.Error()
+	}
+	text := ""
+	for _, f := range fields {
+		text += "  " + f.Key
+		if f.Required {
+			text += " (required)"
+		} else if f.DefaultValue != "" {
+			text += " (default " + f.DefaultValue + ")"
+		}
+		text += "\n"
+	}
+	return text
+}

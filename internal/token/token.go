@@ -1,0 +1,74 @@
+// Package token makes and checks the tokens by which a front end says who its user is: JWTs signed with HMAC-SHA256
+// (RFC 7519, RFC 7518), whose payload has uuid, generate (ms) and iat (s) as front ends know them, and exp.
+package token
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"foof/events"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// MinSecret is how many bytes a secret has at least: as many as the hash, as RFC 7518 demands.
+const MinSecret = 32
+
+// Signer makes and checks tokens. It is safe for concurrent use.
+type Signer struct {
+	secret   []byte
+	lifetime time.Duration
+	now      func() time.Time
+}
+
+// NewSigner makes a signer whose tokens are good for lifetime.
+func NewSigner(secret []byte, lifetime time.Duration, now func() time.Time) (*Signer, error) {
+	if len(secret) < MinSecret {
+		return nil, fmt.Errorf("the token secret has %d bytes; it takes at least %d", len(secret), MinSecret)
+	}
+	return &Signer{secret: secret, lifetime: lifetime, now: now}, nil
+}
+
+// Claims is what a token says.
+type Claims struct {
+	User events.UserID
+	Made int64 // ms since 1970
+}
+
+type payload struct {
+	UUID     int64 `json:"uuid"`
+	Generate int64 `json:"generate"`
+	jwt.RegisteredClaims
+}
+
+// Sign makes a token for a user whose tokens count from since on, in ms: it is made to be no older than that.
+func (s *Signer) Sign(user events.UserID, since int64) (string, error) {
+	now := s.now()
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, payload{
+		UUID:     int64(user),
+		Generate: max(now.UnixMilli(), since),
+		RegisteredClaims: jwt.RegisteredClaims{
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(s.lifetime)),
+		},
+	}).SignedString(s.secret)
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	return token, nil
+}
+
+// Verify reads a token that was signed here and has not expired. No other algorithm is accepted, none least of all.
+func (s *Signer) Verify(token string) (Claims, error) {
+	var p payload
+	_, err := jwt.ParseWithClaims(token, &p, func(*jwt.Token) (any, error) { return s.secret, nil },
+		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+		jwt.WithStrictDecoding(), jwt.WithTimeFunc(s.now), jwt.WithLeeway(time.Minute))
+	if err != nil {
+		return Claims{}, fmt.Errorf("token: %w", err)
+	}
+	if p.UUID <= 0 {
+		return Claims{}, errors.New("token: no user")
+	}
+	return Claims{User: events.UserID(p.UUID), Made: p.Generate}, nil
+}

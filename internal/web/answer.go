@@ -1,0 +1,87 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"foof/internal/fault"
+
+	"github.com/gin-gonic/gin"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Success is the answer to what was done and has nothing more to say.
+func Success(c *gin.Context) { Answer(c, gin.H{"status": "success"}) }
+
+// Answer answers with status 200 and a JSON body, text as it is.
+func Answer(c *gin.Context, body any) { c.PureJSON(http.StatusOK, body) }
+
+// status is how each kind of fault is answered.
+var status = map[fault.Kind]int{
+	fault.KindInternal:    http.StatusInternalServerError,
+	fault.KindInvalid:     http.StatusBadRequest,
+	fault.KindForbidden:   http.StatusForbidden,
+	fault.KindRefused:     http.StatusOK,
+	fault.KindNone:        http.StatusOK,
+	fault.KindTooLarge:    http.StatusRequestEntityTooLarge,
+	fault.KindTooMany:     http.StatusTooManyRequests,
+	fault.KindUnavailable: http.StatusServiceUnavailable,
+	fault.KindMismatch:    http.StatusUnprocessableEntity,
+	fault.KindNotFound:    http.StatusNotFound,
+	fault.KindNotAllowed:  http.StatusMethodNotAllowed,
+}
+
+func fail(c *gin.Context, err error) {
+	f := fault.Of(err)
+	if f.Kind == fault.KindInternal && unavailable(err) {
+		f = fault.Unavailable(err)
+	}
+	if f.Kind == fault.KindInternal || f.Kind == fault.KindUnavailable {
+		_ = c.Error(err) // for the log
+	}
+	if c.Writer.Written() {
+		return // too late to say anything
+	}
+	if f.RetryAfter > 0 {
+		seconds := (f.RetryAfter + time.Second - 1) / time.Second
+		c.Header("Retry-After", strconv.Itoa(int(seconds)))
+	}
+	switch f.Kind {
+	case fault.KindForbidden, fault.KindTooLarge:
+		c.String(status[f.Kind], f.Info)
+	case fault.KindNone:
+		c.PureJSON(status[f.Kind], gin.H{"status": "none"})
+	default:
+		c.PureJSON(status[f.Kind], gin.H{"status": "failure", "info": f.Info})
+	}
+	c.Abort()
+}
+
+// unavailable tells whether something that the service depends on is away or too slow.
+func unavailable(err error) bool {
+	var (
+		connect *pgconn.ConnectError
+		network net.Error
+		refusal *pgconn.PgError
+	)
+	if errors.As(err, &refusal) {
+		class := refusal.Code[:2]
+		return class == "08" || class == "53" || class == "57" // connection, resources, intervention
+	}
+	return errors.As(err, &connect) || errors.As(err, &network) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// panicked is a panic on its way into the log.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v\n%s", p.value, p.stack) }

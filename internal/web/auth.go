@@ -1,0 +1,60 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"foof/events"
+	"foof/internal/fault"
+	"foof/internal/form"
+	"foof/internal/token"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Auth finds out who asks.
+type Auth struct {
+	Signer *token.Signer
+	// TokensSince says from when on, in ms, a user's tokens count. It is fault.ErrForbidden for a user that there is not.
+	TokensSince func(ctx context.Context, user events.UserID) (int64, error)
+}
+
+// callerKey is where gin's context has the caller, for the log.
+const callerKey = "caller"
+
+// Form reads the body of a request that takes a token, and says whose it is. A token that is missing or does not count is
+// fault.ErrForbidden.
+func (a *Auth) Form(c *gin.Context) (*form.Form, events.UserID, error) {
+	f, err := Form(c)
+	if err != nil {
+		return nil, 0, err
+	}
+	text, given := f.Lookup("token")
+	if !given {
+		text, _ = strings.CutPrefix(c.GetHeader("Authorization"), "Bearer ")
+	}
+	user, err := a.caller(c, text)
+	return f, user, err
+}
+
+// Form reads the body of a request.
+func Form(c *gin.Context) (*form.Form, error) {
+	return form.Read(c.Writer, c.Request, form.Limits{}) //nolint:wrapcheck // a fault already
+}
+
+func (a *Auth) caller(c *gin.Context, text string) (events.UserID, error) {
+	claims, err := a.Signer.Verify(text)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", fault.ErrForbidden, err)
+	}
+	since, err := a.TokensSince(c.Request.Context(), claims.User)
+	if err != nil {
+		return 0, err
+	}
+	if claims.Made < since {
+		return 0, fmt.Errorf("%w: revoked", fault.ErrForbidden)
+	}
+	c.Set(callerKey, int64(claims.User))
+	return claims.User, nil
+}
