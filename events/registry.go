@@ -94,6 +94,12 @@ func NewRegistry(types ...Type) *Registry {
 // All lists the types in the order of the table.
 func (r *Registry) All() []Type { return r.all }
 
+// New is an event of this type that says nothing yet.
+func (t Type) New() Event {
+	e, _ := reflect.Zero(t.goType).Interface().(Event)
+	return e
+}
+
 // Of finds the type of an event.
 func (r *Registry) Of(e Event) (Type, bool) {
 	t, ok := r.byGo[reflect.TypeOf(e)]

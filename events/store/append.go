@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"foof/events"
+
+	"github.com/google/uuid"
 )
 
 // ErrClosed refuses an append because Run has ended. Nothing was appended.
@@ -51,6 +53,9 @@ func (l *Log) Append(ctx context.Context, a Append) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
+	if ctx.Err() != nil {
+		return Receipt{}, fmt.Errorf("append: %w", ctx.Err())
+	}
 	select {
 	case l.queue <- p:
 	case <-l.closed:
@@ -69,6 +74,9 @@ func (l *Log) Append(ctx context.Context, a Append) (Receipt, error) {
 func newPending(a Append) (*pending, error) {
 	if len(a.Events) == 0 {
 		return nil, errors.New("append: no events")
+	}
+	if a.Command == uuid.Nil {
+		return nil, errors.New("append: no command id")
 	}
 	meta, err := events.EncodeMetadata(a.Meta)
 	if err != nil {

@@ -91,28 +91,28 @@ func (w *writer) send(ctx context.Context, batch []*pending) (sent bool, rest []
 			return true, nil, nil
 		}
 	}
+	rest = batch
 	if err == nil {
-		err = w.appendAll(ctx, batch)
-	}
-	if err == nil {
-		return true, nil, nil
+		rest, err = w.appendAll(ctx, batch)
 	}
 	var refusal *pgconn.PgError
 	switch {
+	case err == nil:
+		return true, nil, nil
 	case !errors.As(err, &refusal):
-		return true, batch, err
+		return true, rest, err
 	case refusal.Code == uniqueViolation:
-		rest, repeatedErr := w.answerRepeated(ctx, batch)
-		if repeatedErr == nil && len(rest) == len(batch) {
-			w.isolate(ctx, batch, err) // not what it should be
-			rest = nil
+		open, repeatedErr := w.answerRepeated(ctx, rest)
+		if repeatedErr == nil && len(open) == len(rest) {
+			w.isolate(ctx, open, err) // not what it should be
+			open = nil
 		}
-		return true, rest, repeatedErr
+		return true, open, repeatedErr
 	case faulty(refusal):
-		w.isolate(ctx, batch, err)
+		w.isolate(ctx, rest, err)
 		return true, nil, nil
 	default:
-		return true, batch, err
+		return true, rest, err
 	}
 }
 
@@ -165,8 +165,9 @@ func (w *writer) appendOne(ctx context.Context, p *pending) (decided bool, err e
 	return true, nil
 }
 
-// appendAll makes one call of append_events, and answers every append if that succeeds.
-func (w *writer) appendAll(ctx context.Context, batch []*pending) error {
+// appendAll makes one call of append_events, and answers every append if that succeeds; rest are those still open if not.
+// An append that is in conflict may be so with itself: then its command is in the log, and that is the answer.
+func (w *writer) appendAll(ctx context.Context, batch []*pending) (rest []*pending, err error) {
 	const sql = `
 		select head_before, recorded, conflict_append, conflict_stream, conflict_version
 		from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
@@ -178,29 +179,41 @@ func (w *writer) appendAll(ctx context.Context, batch []*pending) error {
 		refusedStream  []string
 		refusedVersion []int64
 	)
-	err := w.conn.QueryRow(ctx, sql, c.expectAppend, c.expectStream, c.expectVersion,
+	err = w.conn.QueryRow(ctx, sql, c.expectAppend, c.expectStream, c.expectVersion,
 		c.append, c.stream, c.version, c.kind, c.schema, c.data, c.meta, c.command,
 	).Scan(&before, &at, &refused, &refusedStream, &refusedVersion)
 	if err != nil {
-		return err
+		return batch, err
 	}
-	conflicts := make(map[int]*Conflict, len(refused))
+	conflicts := make(map[*pending]*Conflict, len(refused))
 	for i, n := range refused {
-		stream := refusedStream[i]
-		conflicts[n] = &Conflict{Stream: stream, Expected: batch[n].Expect[stream], Actual: events.Version(refusedVersion[i])}
+		p, stream := batch[n], refusedStream[i]
+		if conflicts[p] == nil {
+			rest = append(rest, p)
+		}
+		conflicts[p] = &Conflict{Stream: stream, Expected: p.Expect[stream], Actual: events.Version(refusedVersion[i])}
 	}
 	w.accept(batch, conflicts, before, at)
-	return nil
+	if len(rest) == 0 {
+		return nil, nil
+	}
+	if rest, err = w.answerRepeated(ctx, rest); err != nil {
+		return rest, err
+	}
+	for _, p := range rest {
+		p.answer(Receipt{}, conflicts[p])
+	}
+	return nil, nil
 }
 
-// accept answers a batch that was made durable, but for those in conflict, from the position after before on. Subscribers
-// get it first.
-func (w *writer) accept(batch []*pending, conflicts map[int]*Conflict, before events.Position, at time.Time) {
+// accept answers what was made durable of a batch, all but the appends in conflict, from the position after before on.
+// Subscribers get it first.
+func (w *writer) accept(batch []*pending, conflicts map[*pending]*Conflict, before events.Position, at time.Time) {
 	page := make([]events.Recorded, 0, len(batch))
 	receipts := make([]Receipt, len(batch))
 	at = at.UTC()
 	for i, p := range batch {
-		if conflicts[i] != nil {
+		if conflicts[p] != nil {
 			continue
 		}
 		for k, e := range p.Events {
@@ -216,9 +229,7 @@ func (w *writer) accept(batch []*pending, conflicts map[int]*Conflict, before ev
 		w.tail.publish(page)
 	}
 	for i, p := range batch {
-		if conflict := conflicts[i]; conflict != nil {
-			p.answer(Receipt{}, conflict)
-		} else {
+		if conflicts[p] == nil {
 			p.answer(receipts[i], nil)
 		}
 	}
