@@ -66,8 +66,8 @@ func (a *API) item(c *gin.Context) error {
 	}
 	web.Answer(c, struct {
 		item
-		succeeded
-	}{found[0], success})
+		web.Outcome
+	}{found[0], web.Succeeded})
 	return nil
 }
 

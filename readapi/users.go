@@ -34,12 +34,6 @@ type account struct {
 	Address     string `json:"address"`
 }
 
-type succeeded struct {
-	Status string `json:"status"`
-}
-
-var success = succeeded{Status: "success"}
-
 func (a *API) user(c *gin.Context) error {
 	id, err := pathID(c, "uuid")
 	if err != nil {
@@ -57,8 +51,8 @@ func (a *API) user(c *gin.Context) error {
 	}
 	web.Answer(c, struct {
 		profile
-		succeeded
-	}{p, success})
+		web.Outcome
+	}{p, web.Succeeded})
 	return nil
 }
 
@@ -86,8 +80,8 @@ func (a *API) me(c *gin.Context) error {
 	}
 	web.Answer(c, struct {
 		account
-		succeeded
-	}{me, success})
+		web.Outcome
+	}{me, web.Succeeded})
 	return nil
 }
 
@@ -130,11 +124,11 @@ func (a *API) login(c *gin.Context) error {
 		return err
 	}
 	web.Answer(c, struct {
-		succeeded
+		web.Outcome
 
 		Info  account `json:"info"`
 		Token string  `json:"token"`
-	}{success, info, token})
+	}{web.Succeeded, info, token})
 	return nil
 }
 

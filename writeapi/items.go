@@ -46,7 +46,11 @@ func (a *API) addItem(c *gin.Context) error {
 	if err := execute(ctx, a, user, command); err != nil {
 		return err
 	}
-	web.Answer(c, gin.H{"status": "success", "itemid": command.Item})
+	web.Answer(c, struct {
+		web.Outcome
+
+		ItemID events.ItemID `json:"itemid"`
+	}{web.Succeeded, command.Item})
 	return nil
 }
 

@@ -16,8 +16,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// Outcome is the status that every answer but a list has.
+type Outcome struct {
+	Status string `json:"status"`
+}
+
+// Succeeded is the outcome of what went well.
+var Succeeded = Outcome{Status: "success"}
+
 // Success is the answer to what was done and has nothing more to say.
-func Success(c *gin.Context) { Answer(c, gin.H{"status": "success"}) }
+func Success(c *gin.Context) { Answer(c, Succeeded) }
 
 // Answer answers with status 200 and a JSON body, text as it is.
 func Answer(c *gin.Context, body any) { c.PureJSON(http.StatusOK, body) }
@@ -35,6 +43,12 @@ var status = map[fault.Kind]int{
 	fault.KindMismatch:    http.StatusUnprocessableEntity,
 	fault.KindNotFound:    http.StatusNotFound,
 	fault.KindNotAllowed:  http.StatusMethodNotAllowed,
+}
+
+type failure struct {
+	Outcome
+
+	Info string `json:"info"`
 }
 
 func fail(c *gin.Context, err error) {
@@ -56,9 +70,9 @@ func fail(c *gin.Context, err error) {
 	case fault.KindForbidden, fault.KindTooLarge:
 		c.String(status[f.Kind], f.Info)
 	case fault.KindNone:
-		c.PureJSON(status[f.Kind], gin.H{"status": "none"})
+		c.PureJSON(status[f.Kind], Outcome{Status: "none"})
 	default:
-		c.PureJSON(status[f.Kind], gin.H{"status": "failure", "info": f.Info})
+		c.PureJSON(status[f.Kind], failure{Outcome{Status: "failure"}, f.Info})
 	}
 	c.Abort()
 }
