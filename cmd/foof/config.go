@@ -15,39 +15,27 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// config is how the service is run. Each field's comment says what it is for; foof serve reads them from the environment.
+// config is how the service is run: foof serve reads it from the environment, and foof serve --help prints it.
 type config struct {
-	// The PostgreSQL that has everything: a URL or DSN as libpq takes it, several hosts for failover included.
-	DatabaseURL secret `env:"DATABASE_URL,required,notEmpty"`
-	// The address to listen on.
-	Addr string `env:"FOOF_ADDR" envDefault:":8080"`
+	DatabaseURL secret `env:"DATABASE_URL,required,notEmpty" help:"The PostgreSQL that has everything: a URL or DSN as libpq takes it, with several hosts for failover."`
+	Addr        string `env:"FOOF_ADDR" envDefault:":8080" help:"The address to listen on."`
 
-	// The secret that tokens are signed with: at least 32 bytes.
-	JWTSecret secret `env:"FOOF_JWT_SECRET,required,notEmpty"`
-	// The key that wraps all others: 64 hexadecimal digits. Without it personal data in the database cannot be read.
-	MasterKey secret `env:"FOOF_MASTER_KEY,required,notEmpty"`
-	// How long a token is good for.
-	TokenLifetime time.Duration `env:"FOOF_TOKEN_LIFETIME" envDefault:"720h"`
-	// How many characters a password has at least.
-	MinPassword int `env:"FOOF_MIN_PASSWORD" envDefault:"8"`
+	JWTSecret     secret        `env:"FOOF_JWT_SECRET,required,notEmpty" help:"What tokens are signed with: at least 32 bytes."`
+	MasterKey     secret        `env:"FOOF_MASTER_KEY,required,notEmpty" help:"What all other keys are wrapped with: 64 hexadecimal digits. Without it personal data in the database is noise."`
+	TokenLifetime time.Duration `env:"FOOF_TOKEN_LIFETIME" envDefault:"720h" help:"How long a token is good for."`
+	MinPassword   int           `env:"FOOF_MIN_PASSWORD" envDefault:"8" help:"How many characters a password has at least."`
 
-	// The region whose phone numbers are taken, such as CN. Empty: whatever looks like a number.
-	PhoneRegion string `env:"FOOF_PHONE_REGION"`
-	// Where text messages are posted to, and the secret that they are signed with.
-	SMSWebhook       string `env:"FOOF_SMS_WEBHOOK,required,notEmpty"`
-	SMSWebhookSecret secret `env:"FOOF_SMS_WEBHOOK_SECRET,required,notEmpty"`
+	PhoneRegion      string `env:"FOOF_PHONE_REGION" help:"The region whose phone numbers are taken, such as CN. Without it, whatever looks like a number."`
+	SMSWebhook       string `env:"FOOF_SMS_WEBHOOK,required,notEmpty" help:"The URL that text messages are posted to; internal/sms/webhook.go says how."`
+	SMSWebhookSecret secret `env:"FOOF_SMS_WEBHOOK_SECRET,required,notEmpty" help:"What those posts are signed with."`
 
-	// How many codes a phone number is sent within 15 minutes, and within a day.
-	CodesPerQuarterHour int `env:"FOOF_CODES_PER_QUARTER_HOUR" envDefault:"5"`
-	CodesPerDay         int `env:"FOOF_CODES_PER_DAY" envDefault:"10"`
-	// How many codes one address may ask for within 15 minutes; 0: any number.
-	CodesPerAddress uint64 `env:"FOOF_CODES_PER_ADDRESS" envDefault:"30"`
-	// The addresses or networks of proxies whose X-Forwarded-For is believed.
-	TrustedProxies []string `env:"FOOF_TRUSTED_PROXIES"`
+	CodesPerQuarterHour int      `env:"FOOF_CODES_PER_QUARTER_HOUR" envDefault:"5" help:"How many codes a phone number is sent within 15 minutes."`
+	CodesPerDay         int      `env:"FOOF_CODES_PER_DAY" envDefault:"10" help:"How many codes a phone number is sent within a day."`
+	CodesPerAddress     uint64   `env:"FOOF_CODES_PER_ADDRESS" envDefault:"30" help:"How many codes one address may ask for within 15 minutes; 0: any number."`
+	TrustedProxies      []string `env:"FOOF_TRUSTED_PROXIES" help:"The addresses or networks of proxies whose X-Forwarded-For is believed, with commas between."`
 
-	// How long a request may take, and how long requests in flight may go on when the service is told to stop.
-	RequestTimeout  time.Duration `env:"FOOF_REQUEST_TIMEOUT" envDefault:"15s"`
-	ShutdownTimeout time.Duration `env:"FOOF_SHUTDOWN_TIMEOUT" envDefault:"20s"`
+	RequestTimeout  time.Duration `env:"FOOF_REQUEST_TIMEOUT" envDefault:"15s" help:"How long a request may take."`
+	ShutdownTimeout time.Duration `env:"FOOF_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may go on when the service is told to stop."`
 }
 
 // secret is text that is never printed.

@@ -6,18 +6,19 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
+	"strings"
 	"time"
 
 	"foof/internal/sms"
 	"foof/migrations"
 
-	"github.com/caarlos0/env/v11"
 	"github.com/jackc/pgx/v5"
 )
 
 type serveCommand struct{}
 
-func (serveCommand) Help() string { return "Settings, all from the environment:\n\n" + settings() }
+func (serveCommand) Help() string { return "All settings come from the environment:\n\n" + settings() }
 
 // Run serves until ctx ends.
 func (serveCommand) Run(ctx context.Context, t terminal) error {
@@ -59,21 +60,19 @@ func refuseUnmigrated(ctx context.Context, databaseURL string) error {
 	})
 }
 
-// settings lists what can be set, from config itself.
+// settings describes what can be set, from config itself.
 func settings() string {
-	fields, err := env.GetFieldParams(&config{})
-	if err != nil {
-		return err.Error()
-	}
-	text := ""
-	for _, f := range fields {
-		text += "  " + f.Key
-		if f.Required {
-			text += " (required)"
-		} else if f.DefaultValue != "" {
-			text += " (default " + f.DefaultValue + ")"
+	var text strings.Builder
+	for field := range reflect.TypeFor[config]().Fields() {
+		key, options, _ := strings.Cut(field.Tag.Get("env"), ",")
+		fmt.Fprintf(&text, "%s: %s", key, field.Tag.Get("help"))
+		if value := field.Tag.Get("envDefault"); value != "" {
+			fmt.Fprintf(&text, " Default: %s.", value)
 		}
-		text += "\n"
+		if strings.Contains(options, "required") {
+			text.WriteString(" Required.")
+		}
+		text.WriteString("\n\n")
 	}
-	return text
+	return text.String()
 }
