@@ -85,6 +85,9 @@ func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[
 func attempt[S State[S]](ctx context.Context, e *Engine, from Origin, id uuid.UUID, c Command[S]) (r store.Receipt, verdict, err error) {
 	streams := c.Streams()
 	history, err := e.log.Load(ctx, streams...)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
 	if err != nil {
 		return r, nil, err
 	}

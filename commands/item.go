@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"fmt"
+
 	"foof/events"
 	"foof/internal/fault"
 )
@@ -43,8 +45,11 @@ type PublishItem events.ItemPublished
 // Streams is the new item's.
 func (c PublishItem) Streams() []string { return []string{c.Item.Stream()} }
 
-// Decide has nothing to refuse: what an item may be is checked where it comes in.
-func (c PublishItem) Decide(item) ([]events.Event, error) {
+// Decide has only a number that is taken to refuse: what an item may be is checked where it comes in.
+func (c PublishItem) Decide(i item) ([]events.Event, error) {
+	if i.Item != 0 {
+		return nil, fmt.Errorf("the number of %s is taken", i.Item.Stream())
+	}
 	return []events.Event{events.ItemPublished(c)}, nil
 }
 
@@ -104,6 +109,8 @@ func (c TradeItem) Decide(i item) ([]events.Event, error) {
 	case events.Wanted:
 		traded.Sold = events.Obtained
 	case events.SoldOut, events.Obtained:
+		return nil, ErrNotForTrade
+	default:
 		return nil, ErrNotForTrade
 	}
 	return []events.Event{traded}, nil

@@ -16,13 +16,13 @@ type ItemPublished struct {
 // ItemModified: the owner wrote these fields anew; nil ones stay as they were.
 type ItemModified struct {
 	Item         ItemID  `json:"item"`
-	Title        *string `json:"title,omitempty"`
-	Type         *int32  `json:"type,omitempty"`
-	Price        *Price  `json:"price,omitempty"`
-	ImgURL       *string `json:"imgurl,omitempty"`
-	Depreciation *int32  `json:"depreciation,omitempty"`
-	Note         *string `json:"note,omitempty"`
-	Sold         *Sold   `json:"sold,omitempty"` // a deal closed, or opened again, elsewhere
+	Title        *string `json:"title,omitzero"`
+	Type         *int32  `json:"type,omitzero"`
+	Price        *Price  `json:"price,omitzero"`
+	ImgURL       *string `json:"imgurl,omitzero"`
+	Depreciation *int32  `json:"depreciation,omitzero"`
+	Note         *string `json:"note,omitzero"`
+	Sold         *Sold   `json:"sold,omitzero"` // a deal closed, or opened again, elsewhere
 }
 
 // ItemTraded: Buyer took the offer, or met the want; Sold is SoldOut or Obtained accordingly.

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strconv"
 )
@@ -41,8 +42,8 @@ func (p Private) Equal(other Private) bool {
 // String tells nothing.
 func (p Private) String() string { return "[private]" }
 
-// GoString tells nothing.
-func (p Private) GoString() string { return "[private]" }
+// Format tells nothing, whatever the verb: fmt would print the fields for those that are not of strings.
+func (p Private) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "[private]") }
 
 // LogValue tells nothing.
 func (p Private) LogValue() slog.Value { return slog.StringValue("[private]") }

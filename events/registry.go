@@ -83,7 +83,8 @@ func NewRegistry(types ...Type) *Registry {
 		_, nameTaken := r.byName[t.Name]
 		_, goTaken := r.byGo[t.goType]
 		if nameTaken || goTaken || len(t.upcasts) != int(t.Schema)-1 {
-			panic(fmt.Sprintf("event type %s: registered twice, or not one upcast for each older form", t.Name))
+			panic(fmt.Sprintf( //nolint:forbidigo // a table that is wrong is wrong before anything runs
+				"event type %s: registered twice, or not one upcast for each older form", t.Name))
 		}
 		r.byName[t.Name] = t
 		r.byGo[t.goType] = t
@@ -96,7 +97,7 @@ func (r *Registry) All() []Type { return r.all }
 
 // New is an event of this type that says nothing yet.
 func (t Type) New() Event {
-	e, _ := reflect.Zero(t.goType).Interface().(Event)
+	e, _ := reflect.TypeAssert[Event](reflect.Zero(t.goType))
 	return e
 }
 

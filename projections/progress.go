@@ -25,7 +25,9 @@ type Progress struct {
 
 // NewProgress makes a Progress over the readers of the log by these names.
 func NewProgress(pool *pgxpool.Pool, readers ...string) *Progress {
-	p := &Progress{pool: pool, reached: map[string]events.Position{}, owned: map[string]bool{}, changed: make(chan struct{})}
+	p := &Progress{
+		pool: pool, reached: map[string]events.Position{}, owned: map[string]bool{}, changed: make(chan struct{}),
+	}
 	for _, reader := range readers {
 		p.reached[reader] = 0
 	}

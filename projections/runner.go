@@ -40,18 +40,18 @@ const (
 // Run projects until ctx ends. An event that cannot be projected parks its stream, and the others go on; anything else that
 // goes wrong is logged and tried again, more slowly each time. The writing side notices neither.
 func (r *Runner) Run(ctx context.Context) error {
-	logger := r.Logger.With("projector", r.Projector.Name)
+	logger := r.Logger.With(slog.String("projector", r.Projector.Name))
 	for pause := pauseLeft; ; {
 		began := time.Now()
 		err := r.own(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // that is how it ends
 		}
 		if time.Since(began) > pauseMost {
 			pause = pauseLeft
 		}
 		if err != nil {
-			logger.ErrorContext(ctx, "projection interrupted", "error", err, "again_in", pause)
+			logger.ErrorContext(ctx, "projection interrupted", slog.Any("error", err), slog.Duration("again_in", pause))
 		}
 		if !sleep(ctx, pause) {
 			return nil
@@ -66,7 +66,7 @@ func (r *Runner) own(ctx context.Context) error {
 	if err != nil {
 		return err //nolint:wrapcheck // it says it all
 	}
-	defer claim.Release()
+	defer claim.Release(ctx)
 	r.Progress.own(r.Projector.Name, claim.Position)
 	defer r.Progress.disown(r.Projector.Name)
 	for page, err := range r.Log.Subscribe(ctx, claim.Position, pageSize) {
@@ -114,8 +114,8 @@ func (r *Runner) project(ctx context.Context, claim *store.Claim, page []events.
 
 // park leaves an event and all later ones of its stream out, until somebody has seen to it.
 func (r *Runner) park(ctx context.Context, claim *store.Claim, event events.Recorded, why error) error {
-	r.Logger.ErrorContext(ctx, "stream parked", "projector", r.Projector.Name,
-		"stream", event.Stream, "position", event.Position, "error", why)
+	r.Logger.ErrorContext(ctx, "stream parked", slog.String("projector", r.Projector.Name),
+		slog.String("stream", event.Stream), slog.Int64("position", int64(event.Position)), slog.Any("error", why))
 	const sql = `insert into parked_streams (reader, stream, position, error) values ($1, $2, $3, $4)`
 	return claim.Advance(ctx, event.Position, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, sql, r.Projector.Name, event.Stream, event.Position, why.Error())

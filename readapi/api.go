@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"foof/events"
 	"foof/internal/fault"
@@ -68,11 +69,15 @@ func TokensSince(pool *pgxpool.Pool) func(context.Context, events.UserID) (int64
 // pathID reads an id from the path. What cannot be the id of anything, as it is out of range, is 0.
 func pathID(c *gin.Context, name string) (int64, error) {
 	text := c.Param(name)
-	id, err := strconv.ParseInt(text, 10, 64)
-	if err == nil || errors.Is(err, strconv.ErrRange) && text[0] != '-' {
-		return max(0, id), nil
+	digits := strings.TrimPrefix(text, "-")
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 0, fault.Invalid(name, "must be a whole number")
 	}
-	return 0, fault.Invalid(name, "must be a whole number")
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, nil //nolint:nilerr // it is too large for an id
+	}
+	return max(0, id), nil
 }
 
 // span is which part of a list is asked for.

@@ -67,7 +67,7 @@ func (a *API) item(c *gin.Context) error {
 	web.Answer(c, struct {
 		item
 		web.Outcome
-	}{found[0], web.Succeeded})
+	}{found[0], web.Succeeded()})
 	return nil
 }
 

@@ -52,7 +52,7 @@ func (a *API) user(c *gin.Context) error {
 	web.Answer(c, struct {
 		profile
 		web.Outcome
-	}{p, web.Succeeded})
+	}{p, web.Succeeded()})
 	return nil
 }
 
@@ -81,7 +81,7 @@ func (a *API) me(c *gin.Context) error {
 	web.Answer(c, struct {
 		account
 		web.Outcome
-	}{me, web.Succeeded})
+	}{me, web.Succeeded()})
 	return nil
 }
 
@@ -128,7 +128,7 @@ func (a *API) login(c *gin.Context) error {
 
 		Info  account `json:"info"`
 		Token string  `json:"token"`
-	}{web.Succeeded, info, token})
+	}{web.Succeeded(), info, token})
 	return nil
 }
 

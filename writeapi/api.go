@@ -80,7 +80,8 @@ func execute[S commands.State[S]](ctx context.Context, a *API, user events.UserI
 	waiting, cancel := context.WithTimeout(ctx, awaitFor)
 	defer cancel()
 	if err := a.Await(waiting, receipt.Position); err != nil {
-		a.Logger.WarnContext(ctx, "answered before the read models show it", "request", web.RequestID(ctx), "error", err)
+		a.Logger.WarnContext(ctx, "answered before the read models show it",
+			slog.String("request", web.RequestID(ctx)), slog.Any("error", err))
 	}
 	return verdict //nolint:wrapcheck // the command's own
 }

@@ -50,7 +50,7 @@ func (a *API) addItem(c *gin.Context) error {
 		web.Outcome
 
 		ItemID events.ItemID `json:"itemid"`
-	}{web.Succeeded, command.Item})
+	}{web.Succeeded(), command.Item})
 	return nil
 }
 

@@ -23,9 +23,6 @@ import (
 	"foof/readapi"
 	"foof/writeapi"
 
-	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/gin-gonic/gin"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -39,13 +36,20 @@ type app struct {
 	pool     *pgxpool.Pool
 	log      *store.Log
 	runners  []*projections.Runner
-	reactors *message.Router
+	reactors *feed.Router
 	limiter  *web.Limiter
 	handler  http.Handler
 }
 
-// newApp puts the service together over a database that has been migrated. sender takes its text messages; extra adds routes.
-func newApp(ctx context.Context, c config, logger *slog.Logger, sender sms.Sender, extra ...func(*app) func(gin.IRouter)) (*app, error) {
+// surroundings is what the service meets outside of its database.
+type surroundings struct {
+	logger *slog.Logger
+	sender sms.Sender // of its text messages
+	now    func() time.Time
+}
+
+// newApp puts the service together over a database that has been migrated. extra adds routes.
+func newApp(ctx context.Context, c config, around surroundings, extra ...func(*app) func(gin.IRouter)) (*app, error) {
 	master, err := c.masterKey()
 	if err != nil {
 		return nil, err
@@ -54,7 +58,7 @@ func newApp(ctx context.Context, c config, logger *slog.Logger, sender sms.Sende
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it names the setting
 	}
-	signer, err := token.NewSigner([]byte(c.JWTSecret), c.TokenLifetime, time.Now)
+	signer, err := token.NewSigner([]byte(c.JWTSecret), c.TokenLifetime, around.now)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // in words already
 	}
@@ -62,7 +66,7 @@ func newApp(ctx context.Context, c config, logger *slog.Logger, sender sms.Sende
 	if err != nil {
 		return nil, err
 	}
-	a := &app{config: c, logger: logger, pool: pool, log: store.Open(pool)}
+	a := &app{config: c, logger: around.logger, pool: pool, log: store.Open(pool)}
 	secrets, err := vault.Open(ctx, pool, master)
 	if err != nil {
 		pool.Close()
@@ -70,7 +74,7 @@ func newApp(ctx context.Context, c config, logger *slog.Logger, sender sms.Sende
 	}
 	codec := events.NewCodec(events.Types, secrets)
 	progress := a.project(codec)
-	if err := a.react(codec, secrets, sender); err != nil {
+	if err := a.react(codec, secrets, around); err != nil {
 		pool.Close()
 		return nil, err
 	}
@@ -85,14 +89,14 @@ func newApp(ctx context.Context, c config, logger *slog.Logger, sender sms.Sende
 	reading := &readapi.API{Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering}
 	writing := &writeapi.API{
 		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Numbers: a.log, Phones: numbering,
-		Await: progress.Await, Now: time.Now,
-		CodeLimits: c.codeLimits(), PerAddress: a.limiter, MinPassword: c.MinPassword, Logger: logger,
+		Await: progress.Await, Now: around.now,
+		CodeLimits: c.codeLimits(), PerAddress: a.limiter, MinPassword: c.MinPassword, Logger: around.logger,
 	}
 	routes := []func(gin.IRouter){reading.Routes, writing.Routes}
 	for _, add := range extra {
 		routes = append(routes, add(a))
 	}
-	a.handler, err = web.New(web.Options{Logger: logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout}, routes...)
+	a.handler, err = web.New(web.Options{Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout}, routes...)
 	if err != nil {
 		pool.Close()
 		return nil, err //nolint:wrapcheck // in words already
@@ -111,19 +115,14 @@ func (a *app) project(codec *events.Codec) *projections.Progress {
 	return progress
 }
 
-// react prepares what leaves the log: a Watermill router with a handler for each effect.
-func (a *app) react(codec *events.Codec, secrets *vault.Vault, sender sms.Sender) error {
-	quiet := map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug}
-	logger := watermill.NewSlogLoggerWithLevelMapping(a.logger, quiet)
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: a.config.ShutdownTimeout}, logger)
+// react prepares what leaves the log.
+func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundings) error {
+	router, err := feed.NewRouter(a.log, a.logger, a.config.ShutdownTimeout)
 	if err != nil {
-		return fmt.Errorf("reactors: %w", err)
+		return err //nolint:wrapcheck // in words already
 	}
-	retry := middleware.Retry{MaxRetries: 5, InitialInterval: 200 * time.Millisecond, Multiplier: 2, MaxInterval: 5 * time.Second, Logger: logger}
-	router.AddMiddleware(middleware.CorrelationID, retry.Middleware, middleware.Recoverer)
-
-	texts := &sms.Reactor{Codec: codec, Codes: secrets, Sender: sender, Now: time.Now, Logger: a.logger}
-	router.AddConsumerHandler(sms.Reader, sms.Reader, feed.NewSubscriber(a.log, a.logger, sms.Types...), texts.Handle)
+	texts := &sms.Reactor{Codec: codec, Codes: secrets, Sender: around.sender, Now: around.now, Logger: a.logger}
+	router.Add(sms.Reader, sms.Types, texts.Handle)
 	a.reactors = router
 	return nil
 }
@@ -132,7 +131,7 @@ func (a *app) react(codec *events.Codec, secrets *vault.Vault, sender sms.Sender
 // them what they need winds up: nothing that was acknowledged is lost. It returns when all has ended.
 func (a *app) Run(ctx context.Context, listener net.Listener) error {
 	defer a.pool.Close()
-	defer a.limiter.Close() //nolint:errcheck // it is of memory
+	defer a.limiter.Close()
 
 	// What requests need ends after them.
 	background, windUp := context.WithCancel(context.WithoutCancel(ctx))
@@ -198,6 +197,6 @@ func withConn(ctx context.Context, databaseURL string, use func(*pgx.Conn) error
 	if err != nil {
 		return fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // done with
+	defer conn.Close(context.WithoutCancel(ctx))
 	return use(conn)
 }

@@ -64,7 +64,7 @@ func (d devCommand) Run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	outbox := &sms.Outbox{}
-	a, err := newApp(ctx, c, logger, outbox, devRoutes(outbox))
+	a, err := newApp(ctx, c, surroundings{logger: logger, sender: outbox, now: time.Now}, devRoutes(outbox))
 	if err != nil {
 		return err
 	}

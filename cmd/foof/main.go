@@ -37,7 +37,8 @@ func run(ctx context.Context, t terminal, args []string) error {
 	exit := -1
 	parser, err := kong.New(&cli{},
 		kong.Name("foof"),
-		kong.Description("The backend of a second-hand marketplace: everything that happens is an event in a log, and every view of it can be built again."),
+		kong.Description("The backend of a second-hand marketplace: everything that happens is an event in a log, "+
+			"and every view of it can be built again."),
 		kong.Writers(t.out, t.err),
 		kong.Exit(func(code int) { exit = code }),
 		kong.UsageOnError(),

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"reflect"
+	"reflect" //nolint:depguard // to print what config says of itself
 	"strings"
 	"time"
 
@@ -27,14 +27,14 @@ func (serveCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	logger := slog.New(slog.NewJSONHandler(t.err, nil))
-	logger.InfoContext(ctx, "configuration", "config", fmt.Sprintf("%+v", c))
+	logger.InfoContext(ctx, "configuration", slog.String("config", fmt.Sprintf("%+v", c)))
 	if err := refuseUnmigrated(ctx, string(c.DatabaseURL)); err != nil {
 		return err
 	}
 	sender := &sms.Webhook{
 		URL: c.SMSWebhook, Secret: []byte(c.SMSWebhookSecret), Client: &http.Client{Timeout: 10 * time.Second}, Now: time.Now,
 	}
-	a, err := newApp(ctx, c, logger, sender)
+	a, err := newApp(ctx, c, surroundings{logger: logger, sender: sender, now: time.Now})
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (serveCommand) Run(ctx context.Context, t terminal) error {
 		a.pool.Close()
 		return fmt.Errorf("cannot listen on %s: %w; FOOF_ADDR takes another address", c.Addr, err)
 	}
-	logger.InfoContext(ctx, "serving", "addr", listener.Addr().String())
+	logger.InfoContext(ctx, "serving", slog.String("addr", listener.Addr().String()))
 	return a.Run(ctx, listener)
 }
 

@@ -20,7 +20,7 @@ func (w *writer) collect(ctx context.Context) []*pending {
 	held := w.held
 	w.held = nil
 	take := func(p *pending) {
-		if !b.add(p) {
+		if b.full() || !b.add(p) {
 			w.held = append(w.held, p)
 		}
 	}
@@ -36,7 +36,7 @@ func (w *writer) collect(ctx context.Context) []*pending {
 		}
 	}
 	// No timer: what is not here yet comes with the next batch, and meanwhile nobody waits for it.
-	for yielded := false; len(b.appends) < batchAppends && b.bytes < batchBytes && len(w.held) < batchAppends; {
+	for yielded := false; !b.full() && len(w.held) < batchAppends; {
 		select {
 		case p := <-w.queue:
 			take(p)
@@ -59,6 +59,8 @@ type batch struct {
 	streams  map[string]bool
 	commands map[uuid.UUID]bool
 }
+
+func (b *batch) full() bool { return len(b.appends) >= batchAppends || b.bytes >= batchBytes }
 
 func (b *batch) add(p *pending) bool {
 	if b.commands[p.Command] {

@@ -9,6 +9,7 @@ import (
 	"foof/events"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // ErrMoved means that a reader's checkpoint is not where this claim left it: the database came back from a crash with less
@@ -42,7 +43,7 @@ func (l *Log) Claim(ctx context.Context, reader string) (*Claim, error) {
 		if free {
 			c := &Claim{Reader: reader, conn: conn.Hijack()}
 			if err := c.load(ctx); err != nil {
-				c.Release()
+				c.Release(ctx)
 				return nil, err
 			}
 			return c, nil
@@ -61,22 +62,17 @@ func (l *Log) Claim(ctx context.Context, reader string) (*Claim, error) {
 // Advance moves the checkpoint, in one transaction with what within does, which may be nil. That need not survive a crash:
 // what is lost is read again. It is ErrMoved if the checkpoint was not where it should be; nothing has happened then.
 func (c *Claim) Advance(ctx context.Context, to events.Position, within func(tx pgx.Tx) error) error {
-	const sql = `update checkpoints set position = $3 where reader = $1 and position = $2`
-	err := pgx.BeginFunc(ctx, c.conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `set local synchronous_commit = off`); err != nil {
-			return err
-		}
-		if within != nil {
+	var err error
+	if within == nil {
+		err = c.move(ctx, c.conn, to)
+	} else {
+		err = pgx.BeginFunc(ctx, c.conn, func(tx pgx.Tx) error {
 			if err := within(tx); err != nil {
 				return err
 			}
-		}
-		tag, err := tx.Exec(ctx, sql, c.Reader, c.Position, to)
-		if err == nil && tag.RowsAffected() != 1 {
-			err = ErrMoved
-		}
-		return err
-	})
+			return c.move(ctx, tx, to)
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("%s from %d to %d: %w", c.Reader, c.Position, to, err)
 	}
@@ -84,9 +80,21 @@ func (c *Claim) Advance(ctx context.Context, to events.Position, within func(tx 
 	return nil
 }
 
-// Release gives the claim up.
-func (c *Claim) Release() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+// move is one statement, and so a transaction by itself where there is none.
+func (c *Claim) move(ctx context.Context, db interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}, to events.Position) error {
+	const sql = `update checkpoints set position = $3 where reader = $1 and position = $2`
+	tag, err := db.Exec(ctx, sql, c.Reader, c.Position, to)
+	if err == nil && tag.RowsAffected() != 1 {
+		err = ErrMoved
+	}
+	return err
+}
+
+// Release gives the claim up, also when ctx has ended.
+func (c *Claim) Release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = c.conn.Close(ctx) // the lock goes with the connection, however that ends
 }
@@ -95,7 +103,11 @@ func (c *Claim) load(ctx context.Context) error {
 	const sql = `
 		with made as (insert into checkpoints (reader, position) values ($1, 0) on conflict do nothing returning position)
 		select position from made union all select position from checkpoints where reader = $1`
-	if err := c.conn.QueryRow(ctx, sql, c.Reader).Scan(&c.Position); err != nil {
+	err := c.conn.QueryRow(ctx, sql, c.Reader).Scan(&c.Position)
+	if err == nil {
+		_, err = c.conn.Exec(ctx, `set synchronous_commit = off`)
+	}
+	if err != nil {
 		return fmt.Errorf("checkpoint of %s: %w", c.Reader, err)
 	}
 	return nil

@@ -31,7 +31,7 @@ const retryFor = 5 * time.Second
 func (l *Log) write(ctx context.Context) error {
 	w := &writer{pool: l.pool, queue: l.queue, tail: l.tail}
 	defer close(l.closed)
-	defer w.disconnect()
+	defer w.disconnect(ctx)
 	for {
 		batch := w.collect(ctx)
 		if batch == nil {
@@ -60,7 +60,7 @@ func (w *writer) settle(ctx context.Context, batch []*pending) {
 		if sent {
 			verdict = ErrInDoubt
 		}
-		w.disconnect()
+		w.disconnect(ctx)
 		if w.down || time.Now().After(deadline) {
 			w.down = true
 			for _, p := range rest {
@@ -282,11 +282,11 @@ func (w *writer) isolate(ctx context.Context, batch []*pending, refusal error) {
 	}
 }
 
-func (w *writer) disconnect() {
+func (w *writer) disconnect(ctx context.Context) {
 	if w.conn == nil {
 		return
 	}
-	_ = w.conn.Conn().Close(context.Background()) // it may be broken: there is nothing to be said about that
+	_ = w.conn.Conn().Close(context.WithoutCancel(ctx)) // it may be broken: there is nothing to be said about that
 	w.conn.Release()
 	w.conn = nil
 }

@@ -44,7 +44,7 @@ func NewSubscriber(log Log, logger *slog.Logger, types ...string) *Subscriber {
 	for _, t := range types {
 		s.types[t] = true
 	}
-	s.closing, s.close = context.WithCancel(context.Background())
+	s.closing, s.close = context.WithCancel(context.Background()) //nolint:contextcheck // it has a life of its own
 	return s
 }
 
@@ -67,7 +67,8 @@ func (s *Subscriber) Subscribe(ctx context.Context, reader string) (<-chan *mess
 		defer close(messages)
 		for ctx.Err() == nil {
 			if err := s.follow(ctx, reader, messages); err != nil && ctx.Err() == nil {
-				s.logger.ErrorContext(ctx, "feed interrupted", "reader", reader, "error", err, "again_in", pause)
+				s.logger.ErrorContext(ctx, "feed interrupted",
+					slog.String("reader", reader), slog.Any("error", err), slog.Duration("again_in", pause))
 				wait(ctx, pause)
 			}
 		}
@@ -87,7 +88,7 @@ func (s *Subscriber) follow(ctx context.Context, reader string, messages chan<- 
 	if err != nil {
 		return err //nolint:wrapcheck // it says it all
 	}
-	defer claim.Release()
+	defer claim.Release(ctx)
 	for page, err := range s.log.Subscribe(ctx, claim.Position, pageSize) {
 		if err != nil {
 			return err
@@ -117,7 +118,8 @@ func (s *Subscriber) deliver(ctx context.Context, r *events.Recorded, messages c
 	for ctx.Err() == nil {
 		msg, err := newMessage(ctx, r)
 		if err != nil {
-			s.logger.ErrorContext(ctx, "event without metadata", "position", r.Position, "error", err)
+			s.logger.ErrorContext(ctx, "event without metadata",
+				slog.Int64("position", int64(r.Position)), slog.Any("error", err))
 		}
 		select {
 		case messages <- msg:

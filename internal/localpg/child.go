@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -41,7 +42,7 @@ func (p program) start(ended func()) (*child, error) {
 	started := make(chan error, 1)
 	go p.live(c, started, ended)
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("run %s as %s: %w", p.path, p.as, err)
+		return nil, fmt.Errorf("run %s as %s: %w%s", p.path, p.as, err, p.hint())
 	}
 	return c, nil
 }
@@ -92,6 +93,16 @@ func (p program) outOfReach() bool {
 		}
 	}
 	return false
+}
+
+// hint says what to do if the program fails for the one reason that we know and
+// it does not.
+func (p program) hint() string {
+	if !p.outOfReach() {
+		return ""
+	}
+	return fmt.Sprintf("\n%s, as whom PostgreSQL runs because it refuses to run as root, may not enter every folder above %s and %s: choose one that it may enter",
+		p.as, p.path, strings.Join(p.touches, " and "))
 }
 
 // signal sends sig; a child that has ended is none the worse for it.

@@ -135,11 +135,12 @@ func (s *Server) initdb(ctx context.Context, args []string, unfinished string) e
 		return err
 	}
 	defer log.file.Close()
-	c, err := program{
+	p := program{
 		path: s.installation.program("initdb"), args: args, output: log.file, as: s.as,
 		deathSignal: syscall.SIGKILL,
 		touches:     []string{unfinished, s.passwordFile()},
-	}.start(nil)
+	}
+	c, err := p.start(nil)
 	if err != nil {
 		return err
 	}
@@ -151,7 +152,7 @@ func (s *Server) initdb(ctx context.Context, args []string, unfinished string) e
 		return ctx.Err()
 	}
 	if c.err != nil {
-		return fmt.Errorf("initdb: %w; %s%s", c.err, log.tail(), s.hint())
+		return fmt.Errorf("initdb: %w; %s%s", c.err, log.tail(), p.hint())
 	}
 	return nil
 }

@@ -22,8 +22,7 @@ import (
 // that the postmaster is gone.
 const endless = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b"
 
-// keepBusy runs the endless query until the connection is lost, which the test
-// waits for at its end.
+// keepBusy runs the endless query until the connection is lost, or the test ends.
 func keepBusy(t *testing.T, server *Server) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), server.DSN(""))
@@ -31,10 +30,10 @@ func keepBusy(t *testing.T, server *Server) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = conn.Exec(context.Background(), endless)
+		_, _ = conn.Exec(t.Context(), endless)
 		_ = conn.Close(context.Background())
 	}()
-	t.Cleanup(func() { <-ended })
+	t.Cleanup(func() { <-ended }) // t.Context ends before
 	eventually(t, "the endless query runs", func() bool {
 		return query[int](t, server, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = '"+endless+"'") >= 1
 	})
@@ -108,10 +107,9 @@ func abandon(t *testing.T, server *Server) *Server {
 	log, err := openLog(filepath.Join(server.dir, "postgres.log"))
 	must(t, err)
 	defer log.file.Close()
-	c, err := program{
-		path: server.installation.program("postgres"), args: server.arguments(), output: log.file,
-		as: server.as, touches: []string{server.data},
-	}.start(nil)
+	undying := server.server(log.file)
+	undying.deathSignal = 0
+	c, err := undying.start(nil)
 	must(t, err)
 	t.Cleanup(func() {
 		c.signal(syscall.SIGKILL)

@@ -30,7 +30,7 @@ func (s *Server) awaitReady(ctx context.Context, r *run) error {
 	for {
 		select {
 		case <-r.child.done:
-			return fmt.Errorf("PostgreSQL ended while it started: %w%s", r.failure(), s.hint())
+			return fmt.Errorf("PostgreSQL ended while it started: %w%s", r.failure(), r.program.hint())
 		case <-ctx.Done():
 			return fmt.Errorf("PostgreSQL did not answer in time: %w; %s", errors.Join(ctx.Err(), last), r.log.tail())
 		case <-tick.C:
@@ -66,16 +66,6 @@ func (s *Server) ping(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(conn.Ping(ctx), conn.Close(ctx))
-}
-
-// hint says what to do about the one failure that is ours to explain.
-func (s *Server) hint() string {
-	p := program{path: s.installation.program("postgres"), as: s.as, touches: []string{s.data}}
-	if !p.outOfReach() {
-		return ""
-	}
-	return fmt.Sprintf("\n%s, as whom the server runs because root may not, cannot enter every folder above %s and %s: choose a folder that it can enter",
-		s.as, s.data, s.installation.bin)
 }
 
 // serverLog is the server's log file, from where a run began.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,6 +28,7 @@ const (
 
 // run is one life of the server's main process, the postmaster.
 type run struct {
+	program  program
 	child    *child
 	log      serverLog
 	intended atomic.Bool // we ended it, or it never became ready
@@ -155,18 +157,9 @@ func (s *Server) launch(ctx context.Context) error {
 		return err
 	}
 	defer log.file.Close()
-	r := &run{log: log}
+	r := &run{program: s.server(log.file), log: log}
 	exited := s.exitedOrNew()
-	c, err := program{
-		path:   s.installation.program("postgres"),
-		args:   s.arguments(),
-		output: log.file,
-		as:     s.as,
-		// The death signal asks for a fast shutdown: the next start
-		// should not have to recover.
-		deathSignal: syscall.SIGINT,
-		touches:     []string{s.data},
-	}.start(func() {
+	c, err := r.program.start(func() {
 		if !r.intended.Load() {
 			close(exited)
 		}
@@ -185,6 +178,18 @@ func (s *Server) launch(ctx context.Context) error {
 		return errors.Join(err, s.shutDown(over))
 	}
 	return nil
+}
+
+func (s *Server) server(output *os.File) program {
+	return program{
+		path:   s.installation.program("postgres"),
+		args:   s.arguments(),
+		output: output,
+		as:     s.as,
+		// It asks for a fast shutdown: the next start need not recover.
+		deathSignal: syscall.SIGINT,
+		touches:     []string{s.data},
+	}
 }
 
 // exitedOrNew returns the channel for a new run's end by itself.

@@ -31,6 +31,8 @@ const (
 	startLimit = 3 * time.Minute
 	// stepLimit bounds the making and the dropping of one database.
 	stepLimit = time.Minute
+	// closeLimit bounds what a pool waits for its connections to come back.
+	closeLimit = 5 * time.Second
 	// poolSize is the number of connections of a test's pool: small, so that
 	// many tests run beside each other.
 	poolSize = 8
@@ -143,7 +145,7 @@ func closePool(t testing.TB, pool *pgxpool.Pool) {
 		pool.Close()
 		close(closed)
 	}()
-	patience := time.NewTimer(10 * time.Second)
+	patience := time.NewTimer(closeLimit)
 	defer patience.Stop()
 	select {
 	case <-closed:

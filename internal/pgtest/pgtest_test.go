@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/goleak"
 
+	"foof/internal/localpg"
 	"foof/internal/pgtest"
 )
 
@@ -41,24 +44,26 @@ func TestMain(m *testing.M) {
 func TestNew(t *testing.T) {
 	t.Parallel()
 
-	t.Run("gives tests that run at once databases of their own", func(t *testing.T) {
+	t.Run("gives each of many tests a database of its own", func(t *testing.T) {
 		t.Parallel()
-		const tests = 4
-		pools := make(chan *pgxpool.Pool, tests)
-		all := make(chan struct{}) // closed when every test has its database
-		for n := range tests {
+		var names sync.Map
+		for n := range 4 {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
 				t.Parallel()
-				pool := pgtest.New(t)
-				_, err := pool.Exec(t.Context(), "INSERT INTO notes VALUES ($1)", t.Name())
-				must(t, err)
-				pools <- pool
-				if len(pools) == tests {
-					close(all)
+				first, second := pgtest.New(t), pgtest.New(t)
+				for _, pool := range []*pgxpool.Pool{first, second} {
+					name := one[string](t, pool, "SELECT current_database()")
+					if _, taken := names.LoadOrStore(name, true); taken {
+						t.Errorf("the database %s is another test's", name)
+					}
 				}
-				<-all
-				if got := one[string](t, pool, "SELECT string_agg(text, ' ') FROM notes"); got != t.Name() {
-					t.Errorf("read %q", got)
+				_, err := first.Exec(t.Context(), "INSERT INTO notes VALUES ('mine')")
+				must(t, err)
+				if got := one[int](t, first, "SELECT count(*) FROM notes"); got != 1 {
+					t.Errorf("the first has %d notes", got)
+				}
+				if got := one[int](t, second, "SELECT count(*) FROM notes"); got != 0 {
+					t.Errorf("the second has %d notes", got)
 				}
 			})
 		}
@@ -148,37 +153,102 @@ func TestChild(t *testing.T) {
 
 func TestTheServerEndsWithTheProcess(t *testing.T) {
 	t.Parallel()
-	for name, how := range map[string]struct{ child, limit, want string }{
-		"well":           {"return", "1m", ""},
-		"in a panic":     {"panic", "1m", "exit status 2"},
-		"in a time-out":  {"wait", "3s", "exit status 2"},
-		"killed at once": {"wait", "1m", "signal: killed"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			path, err := os.Executable()
-			must(t, err)
-			cmd := exec.CommandContext(t.Context(), path, "-test.run=^TestChild$", "-test.timeout="+how.limit)
-			cmd.Env = append(os.Environ(), asChild+"="+how.child, "TMPDIR="+t.TempDir())
-			out, err := cmd.StdoutPipe()
-			must(t, err)
-			must(t, cmd.Start())
-			var dsn string
-			lines := bufio.NewScanner(out)
-			for dsn == "" && lines.Scan() {
-				dsn, _ = strings.CutPrefix(lines.Text(), "dsn ")
-			}
-			if how.want == "signal: killed" {
-				must(t, cmd.Process.Kill())
-			}
-			for lines.Scan() { // until it ends
-			}
-			switch err := cmd.Wait(); {
-			case err == nil && how.want != "", err != nil && err.Error() != how.want:
-				t.Errorf("the process ended with %v, not %q", err, how.want)
-			}
-			awaitNoServer(t, dsn)
-		})
+
+	t.Run("that ends well, and its folder", func(t *testing.T) {
+		t.Parallel()
+		temp := t.TempDir()
+		c := startChild(t, "return", temp)
+		must(t, c.wait())
+		awaitNoServer(t, c.dsn)
+		if left := folders(t, temp); len(left) > 0 {
+			t.Errorf("%v is left", left)
+		}
+	})
+
+	t.Run("that panics", func(t *testing.T) {
+		t.Parallel()
+		temp := t.TempDir()
+		c := startChild(t, "panic", temp)
+		if err := c.wait(); err == nil || err.Error() != "exit status 2" {
+			t.Errorf("the process ended with %v", err)
+		}
+		awaitNoServer(t, c.dsn)
+		removeFolders(t, temp)
+	})
+
+	t.Run("that is killed, and its folder when it is old", func(t *testing.T) {
+		t.Parallel()
+		temp := t.TempDir()
+		c := startChild(t, "wait", temp)
+		must(t, c.cmd.Process.Kill())
+		_ = c.wait()
+		awaitNoServer(t, c.dsn)
+		left := folders(t, temp)
+		if len(left) != 1 {
+			t.Fatalf("the folders are %v", left)
+		}
+
+		must(t, startChild(t, "return", temp).wait())
+		if got := folders(t, temp); len(got) != 1 {
+			t.Errorf("a folder that may be another process's was removed: %v", got)
+		}
+		yesterday := time.Now().Add(-24 * time.Hour)
+		must(t, os.Chtimes(left[0], yesterday, yesterday))
+		must(t, startChild(t, "return", temp).wait())
+		if got := folders(t, temp); len(got) != 0 {
+			t.Errorf("%v is left", got)
+		}
+	})
+}
+
+// child is another process of this test binary, which runs TestChild.
+type child struct {
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+	dsn   string
+}
+
+// startChild starts a child and waits until it has its database.
+func startChild(t *testing.T, what, temp string) *child {
+	t.Helper()
+	path, err := os.Executable()
+	must(t, err)
+	c := &child{cmd: exec.CommandContext(t.Context(), path, "-test.run=^TestChild$")}
+	c.cmd.Env = append(os.Environ(), asChild+"="+what, "TMPDIR="+temp)
+	out, err := c.cmd.StdoutPipe()
+	must(t, err)
+	must(t, c.cmd.Start())
+	c.lines = bufio.NewScanner(out)
+	for c.lines.Scan() {
+		if dsn, ok := strings.CutPrefix(c.lines.Text(), "dsn "); ok {
+			c.dsn = dsn
+			return c
+		}
+	}
+	t.Fatalf("the child ended without a database: %v", c.cmd.Wait())
+	return nil
+}
+
+// wait waits for the child's end.
+func (c *child) wait() error {
+	for c.lines.Scan() { // what it still says is of no interest
+		continue
+	}
+	return c.cmd.Wait()
+}
+
+func folders(t *testing.T, temp string) []string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(temp, "foof-pgtest-*"))
+	must(t, err)
+	return all
+}
+
+// removeFolders removes what a child left, when its server has ended.
+func removeFolders(t *testing.T, temp string) {
+	t.Helper()
+	for _, dir := range folders(t, temp) {
+		must(t, localpg.Remove(t.Context(), filepath.Join(dir, "server")))
 	}
 }
 
@@ -206,9 +276,6 @@ func awaitNoServer(t *testing.T, dsn string) {
 }
 
 func TestIgnoreServer(t *testing.T) {
-	if os.Getenv(asChild) != "" {
-		t.Skip("a child has one thing to do")
-	}
 	// Not parallel: it looks at the goroutines of the whole process.
 	t.Run("the test", func(t *testing.T) {
 		must(t, pgtest.New(t).Ping(t.Context()))

@@ -46,12 +46,12 @@ func (r *Reactor) Handle(msg *message.Message) error {
 		return nil
 	}
 	if !r.Now().Before(requested.ExpiresAt) {
-		r.Logger.WarnContext(ctx, "code not sent: it has expired", "position", msg.UUID)
+		r.Logger.WarnContext(ctx, "code not sent: it has expired", slog.String("position", msg.UUID))
 		return nil
 	}
 	number, digits, err := r.Codes.Code(ctx, requested.Code)
 	if errors.Is(err, pgx.ErrNoRows) {
-		r.Logger.WarnContext(ctx, "code not sent: it is no more", "position", msg.UUID)
+		r.Logger.WarnContext(ctx, "code not sent: it is no more", slog.String("position", msg.UUID))
 		return nil
 	}
 	if err != nil {

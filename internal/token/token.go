@@ -37,9 +37,10 @@ type Claims struct {
 }
 
 type payload struct {
+	jwt.RegisteredClaims
+
 	UUID     int64 `json:"uuid"`
 	Generate int64 `json:"generate"`
-	jwt.RegisteredClaims
 }
 
 // Sign makes a token for a user whose tokens count from since on, in ms: it is made to be no older than that.

@@ -11,13 +11,15 @@ import (
 )
 
 // hashParams are what OWASP's Password Storage Cheat Sheet asks of Argon2id at least: 19 MiB, two passes, one lane.
-var hashParams = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+func hashParams() *argon2id.Params {
+	return &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+}
 
 // NewPassword stores the Argon2id hash of a password, and returns the id by which an event can name it.
 func (v *Vault) NewPassword(ctx context.Context, password string) (string, error) {
 	var hash string
 	err := v.whileHashing(ctx, func() (err error) {
-		hash, err = argon2id.CreateHash(password, hashParams)
+		hash, err = argon2id.CreateHash(password, hashParams())
 		return err
 	})
 	if err != nil {

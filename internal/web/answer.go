@@ -22,10 +22,10 @@ type Outcome struct {
 }
 
 // Succeeded is the outcome of what went well.
-var Succeeded = Outcome{Status: "success"}
+func Succeeded() Outcome { return Outcome{Status: "success"} }
 
 // Success is the answer to what was done and has nothing more to say.
-func Success(c *gin.Context) { Answer(c, Succeeded) }
+func Success(c *gin.Context) { Answer(c, Succeeded()) }
 
 // Answer answers with status 200 and a JSON body, text as it is.
 func Answer(c *gin.Context, body any) { c.PureJSON(http.StatusOK, body) }
@@ -66,10 +66,10 @@ func fail(c *gin.Context, err error) {
 		seconds := (f.RetryAfter + time.Second - 1) / time.Second
 		c.Header("Retry-After", strconv.Itoa(int(seconds)))
 	}
-	switch f.Kind {
-	case fault.KindForbidden, fault.KindTooLarge:
+	switch {
+	case f.Kind == fault.KindForbidden || f.Kind == fault.KindTooLarge:
 		c.String(status[f.Kind], f.Info)
-	case fault.KindNone:
+	case f.Kind == fault.KindNone:
 		c.PureJSON(status[f.Kind], Outcome{Status: "none"})
 	default:
 		c.PureJSON(status[f.Kind], failure{Outcome{Status: "failure"}, f.Info})

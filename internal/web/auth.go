@@ -32,10 +32,19 @@ func (a *Auth) Form(c *gin.Context) (*form.Form, events.UserID, error) {
 	}
 	text, given := f.Lookup("token")
 	if !given {
-		text, _ = strings.CutPrefix(c.GetHeader("Authorization"), "Bearer ")
+		text = bearer(c.GetHeader("Authorization"))
 	}
 	user, err := a.caller(c, text)
 	return f, user, err
+}
+
+// bearer is the token in an Authorization header, if there is one. The scheme's case does not matter (RFC 9110, 11.1).
+func bearer(authorization string) string {
+	scheme, token, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimLeft(token, " ")
 }
 
 // Form reads the body of a request.
@@ -44,6 +53,9 @@ func Form(c *gin.Context) (*form.Form, error) {
 }
 
 func (a *Auth) caller(c *gin.Context, text string) (events.UserID, error) {
+	if strings.ContainsAny(text, "\r\n") { // which Go's base64 decoders skip, strict ones too
+		return 0, fmt.Errorf("%w: line ends in the token", fault.ErrForbidden)
+	}
 	claims, err := a.Signer.Verify(text)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", fault.ErrForbidden, err)

@@ -60,11 +60,11 @@ func New(o Options, routes ...func(gin.IRouter)) (*gin.Engine, error) {
 }
 
 // shadowed keeps a route with a parameter from taking what is another route's with the wrong method: where GET /user/:uuid is
-// served, GET /user/login is no user.
+// served, GET /user/login is no user, and GET is not among what is allowed there.
 func shadowed(methods map[string][]string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		path := c.Request.URL.Path
-		if served, ok := methods[path]; ok && path != c.FullPath() && c.FullPath() != "" {
+		if served, ok := methods[path]; ok && path != c.FullPath() {
 			c.Header("Allow", strings.Join(served, ", "))
 			fail(c, fault.ErrNotAllowed)
 		}

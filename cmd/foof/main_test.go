@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"foof/internal/pgtest"
+	"foof/internal/sms"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// beFoof is the variable that makes the test binary, run again, the program itself instead of running tests.
+const beFoof = "FOOF_TEST_BE_FOOF"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beFoof) != "" {
+		main()
+		return
+	}
+	pgtest.Main(m, migrateQuietly)
+}
+
+func migrateQuietly(ctx context.Context, dsn string) error { return migrate(ctx, dsn, func(string) {}) }
+
+// service is a running foof, put together as foof dev does.
+type service struct {
+	url    string
+	app    *app
+	db     *pgxpool.Pool // as the owner of the tables
+	client *http.Client
+	down   bool          // on purpose: its answers may be 503
+	said   *bytes.Buffer // its log; read it after stop
+
+	stop func() error // ends Run, and returns what it returned; may be called again
+}
+
+// settings of a service under test.
+type setup struct {
+	dsn    string
+	config map[string]string
+	around surroundings
+	outbox *sms.Outbox
+}
+
+var (
+	testSecret = strings.Repeat("s", 32)
+	testMaster = hex.EncodeToString(bytes.Repeat([]byte{7}, 32))
+)
+
+// start runs a service until the test ends or stop is called: over a database of its own, unless change says otherwise. After
+// the test the whole log is verified.
+func start(t testing.TB, change ...func(*setup)) *service {
+	t.Helper()
+	said := &bytes.Buffer{}
+	s := setup{
+		outbox: &sms.Outbox{},
+		around: surroundings{logger: slog.New(slog.NewJSONHandler(said, nil)), now: time.Now},
+		config: map[string]string{
+			"FOOF_JWT_SECRET": testSecret, "FOOF_MASTER_KEY": testMaster, "FOOF_CODES_PER_ADDRESS": "0",
+			"FOOF_SMS_WEBHOOK": "http://localhost", "FOOF_SMS_WEBHOOK_SECRET": "none",
+		},
+	}
+	for _, f := range change {
+		f(&s)
+	}
+	if s.dsn == "" {
+		s.dsn = pgtest.DSN(t)
+	}
+	if s.around.sender == nil {
+		s.around.sender = s.outbox
+	}
+	s.config["DATABASE_URL"] = s.dsn
+	c, err := configFrom(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := newApp(context.Background(), c, s.around, devRoutes(s.outbox))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	running := &service{
+		url: "http://" + listener.Addr().String(), app: a, db: owner(t, s.dsn), said: said,
+		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 128}},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx, listener) }()
+	running.stop = sync.OnceValue(func() error {
+		cancel()
+		defer running.client.CloseIdleConnections()
+		return <-ended
+	})
+	t.Cleanup(func() {
+		verifyLog(t, running.db)
+		if err := running.stop(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the service said:\n%s", said)
+		}
+	})
+	return running
+}
+
+func over(dsn string) func(*setup) { return func(s *setup) { s.dsn = dsn } }
+
+func setting(name, value string) func(*setup) { return func(s *setup) { s.config[name] = value } }
+
+// owner opens a pool that may do everything.
+func owner(t testing.TB, dsn string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(context.Background(), dsn+"&pool_max_conns=4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// forever is a test that does not end: what it starts lives as long as the process.
+type forever struct{ testing.TB }
+
+func (forever) Cleanup(func()) {}
+
+var theOne struct {
+	sync.Once
+
+	service *service
+}
+
+// shared is the service of all tests that need none of their own. They keep out of each other's way by phone numbers and items
+// of their own.
+func shared(t *testing.T) *service {
+	t.Helper()
+	theOne.Do(func() {
+		theOne.service = start(forever{t}, func(s *setup) {
+			s.around.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+		})
+	})
+	if theOne.service == nil {
+		t.Fatal("the shared service did not start")
+	}
+	t.Cleanup(func() { verifyLog(t, theOne.service.db) })
+	return theOne.service
+}
+
+// patience is the test's context with an end, so that what hangs fails where it hangs.
+func patience(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// until looks every few milliseconds whether something has come to be that gives no signal.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx := patience(t)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// value reads one value from the database.
+func value[T any](t testing.TB, db *pgxpool.Pool, sql string, args ...any) T {
+	t.Helper()
+	var v T
+	if err := db.QueryRow(patience(t), sql, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return v
+}
+
+// count is how many events of a type there are, in all or in one stream.
+func (s *service) count(t testing.TB, kind string, stream ...string) int {
+	t.Helper()
+	return value[int](t, s.db, `select count(*) from events where type = $1 and ($2 = '' or stream = $2)`, kind, strings.Join(stream, ""))
+}
+
+func (s *service) head(t testing.TB) int64 {
+	t.Helper()
+	return value[int64](t, s.db, `select position from log_head`)
+}
+
+// laws are what holds of every log and its read models at any time. Each query returns what breaks its law, in words.
+var laws = map[string]string{
+	"positions are 1, 2, 3 … up to the head": `
+		select format('head %s, count %s, first %s, last %s', h.position, count(e.position), min(e.position), max(e.position))
+		from log_head h left join events e on true group by h.position
+		having (count(e.position), coalesce(min(e.position), 1), coalesce(max(e.position), 0)) <> (h.position, 1, h.position)`,
+	"versions are 1, 2, 3 … in the order of positions": `
+		select format('%s at position %s has version %s, not %s', stream, position, version, place)
+		from (select *, row_number() over (partition by stream order by position) as place from events) e where version <> place`,
+	"time does not go back": `
+		select format('position %s', position)
+		from (select position, recorded_at, lag(recorded_at) over (order by position) as earlier from events) e where recorded_at < earlier`,
+	"each command was appended once, as a whole": `
+		select meta ->> 'command' from events group by 1
+		having max(position) - min(position) + 1 <> count(*) or count(command) <> 1 or max(command::text) <> meta ->> 'command'`,
+	"a phone number has one account": `
+		select stream from events where type = 'phone.claimed' group by 1 having count(*) <> 1`,
+	"who claimed a number was registered, and nobody else": `
+		select format('%s and %s', c.user, r.user)
+		from (select (data ->> 'user')::bigint as user from events where type = 'phone.claimed') c
+		full join (select (data ->> 'user')::bigint as user from events where type = 'user.registered') r using ("user")
+		where c.user is null or r.user is null`,
+	"an item is traded once at most, and its state is settled then": `
+		select e.stream from events e join events l using (stream)
+		where e.type = 'item.traded' and l.position > e.position and (l.type = 'item.traded' or l.data ->> 'sold' is not null)`,
+	"the users' read model shows what is in the log": `
+		select format('%s', (x.ids)) from (
+			select array(select id from users order by 1) as ids, array(
+				select (data ->> 'user')::bigint from events
+				where type = 'user.registered' and position <= (select position from checkpoints where reader = 'users') order by 1) as logged
+		) x where x.ids <> x.logged`,
+	"the items' read model shows what is in the log": `
+		with seen as (select * from events where stream like 'item-%' and position <= (select position from checkpoints where reader = 'items')),
+		published as (select (data ->> 'item')::bigint as id, stream, (data ->> 'owner')::bigint as owner from seen where type = 'item.published'),
+		logged as (select p.*,
+			(select (s.data ->> 'sold')::int from seen s where s.stream = p.stream and s.data ->> 'sold' is not null order by s.position desc limit 1) as sold,
+			(select s.data ->> 'title' from seen s where s.stream = p.stream and s.data ->> 'title' is not null order by s.position desc limit 1) as title,
+			(select (s.data ->> 'price')::bigint from seen s where s.stream = p.stream and s.data ->> 'price' is not null order by s.position desc limit 1) as price,
+			(select (s.data ->> 'buyer')::bigint from seen s where s.stream = p.stream and s.type = 'item.traded') as traded_to
+			from published p)
+		select format('item %s: %s, and the log says %s', coalesce(i.id, l.id), to_json(i), to_json(l)) from items i full join logged l using (id)
+		where (i.owner, i.sold, i.title, i.price, i.traded_to) is distinct from (l.owner, l.sold, l.title, l.price, l.traded_to)`,
+	"nothing is parked": `select format('%s of %s: %s', stream, reader, error) from parked_streams`,
+}
+
+// verifyLog checks the whole log and what is derived from it. It is called after each test.
+func verifyLog(t testing.TB, db *pgxpool.Pool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		t.Errorf("verify the log: %v", err)
+		return
+	}
+	defer tx.Rollback(ctx)
+	if _, err := tx.Exec(ctx, `set transaction isolation level repeatable read, read only`); err != nil {
+		t.Errorf("verify the log: %v", err)
+	}
+	for law, sql := range laws {
+		var broken string
+		err := tx.QueryRow(ctx, `select coalesce(string_agg(b.how, '; '), '') from (`+sql+`) as b (how)`).Scan(&broken)
+		if err != nil {
+			t.Errorf("verify that %s: %v", law, err)
+			return
+		}
+		if broken != "" {
+			t.Errorf("it does not hold that %s: %s", law, broken)
+		}
+	}
+}
+
+// newNumber is a phone number that no other test has.
+func newNumber() string {
+	numbers.Lock()
+	defer numbers.Unlock()
+	numbers.last++
+	return fmt.Sprintf("139%08d", numbers.last)
+}
+
+var numbers struct {
+	sync.Mutex
+
+	last int
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+)
+
+// person is somebody with an account. What they post has their token in it.
+type person struct {
+	*service
+
+	id                      int64
+	number, password, token string
+}
+
+// code asks for a verification code and reads it from the outbox.
+func (s *service) code(t testing.TB, number string) string {
+	t.Helper()
+	s.post(t, "/user/requirecode", fields{"phonenumber": number}).succeeded(t)
+	return s.lastCode(t, number)
+}
+
+func (s *service) lastCode(t testing.TB, number string) string {
+	t.Helper()
+	messages, _ := s.get(t, "/dev/outbox?to="+url.QueryEscape(number)).json(t).([]any)
+	if len(messages) == 0 {
+		t.Fatalf("no message for %s", number)
+	}
+	newest, _ := messages[0].(object)
+	code, _ := newest["code"].(string)
+	return code
+}
+
+// another is a code that is not this one.
+func another(code string) string {
+	if code == "000000" {
+		return "000001"
+	}
+	return "000000"
+}
+
+// register opens an account for a number, by default a new one, and logs in.
+func (s *service) register(t testing.TB, number ...string) *person {
+	t.Helper()
+	p := &person{service: s, password: "correct-horse"}
+	if len(number) > 0 {
+		p.number = number[0]
+	} else {
+		p.number = newNumber()
+	}
+	code := s.code(t, p.number)
+	s.post(t, "/user/register", fields{"phonenumber": p.number, "verifycode": code, "password": p.password}).succeeded(t)
+	p.login(t)
+	return p
+}
+
+// login gets a new token.
+func (p *person) login(t testing.TB) {
+	t.Helper()
+	a := p.service.post(t, "/user/login", fields{"phonenumber": p.number, "password": p.password})
+	var in struct {
+		Info  struct{ UUID int64 }
+		Token string
+	}
+	if err := json.Unmarshal([]byte(a.body), &in); err != nil || in.Token == "" {
+		t.Errorf("%s: no token in %s", a.asked, a.body)
+	}
+	p.id, p.token = in.Info.UUID, in.Token
+}
+
+func (p *person) post(t testing.TB, path string, f fields) answer {
+	t.Helper()
+	return p.postAs(t, urlEncoded, path, f)
+}
+
+func (p *person) postAs(t testing.TB, e encoding, path string, f fields) answer {
+	t.Helper()
+	return p.service.postAs(t, e, path, f.with("token", p.token))
+}
+
+// via is the same person at another service over the same database.
+func (p *person) via(s *service) *person {
+	other := *p
+	other.service = s
+	return &other
+}
+
+// powerBank is an item to publish.
+func powerBank() fields {
+	return fields{
+		"title": "小米充电宝", "type": 2, "price": "299.9", "imgurl": `["image\\item\\0.35113526938054584.jpg"]`,
+		"depreciation": 98, "note": "一块钱四个", "sold": 1,
+	}
+}
+
+// shown is an item as an answer has it: the fields that were sent, and what the service adds.
+func shown(id int64, owner *person, f fields) object {
+	o := object{"itemid": id, "uuid": owner.id, "to": nil}
+	for name, v := range f {
+		o[name] = v
+	}
+	return o
+}
+
+// add publishes an item and returns its number.
+func (p *person) add(t testing.TB, f fields) int64 {
+	t.Helper()
+	a := p.post(t, "/item/add", f)
+	id := a.number(t, "itemid")
+	a.is(t, http.StatusOK, object{"status": "success", "itemid": id})
+	return id
+}
+
+func (s *service) item(t testing.TB, id int64) answer {
+	t.Helper()
+	return s.get(t, fmt.Sprintf("/item/%d", id))
+}
+
+func (s *service) user(t testing.TB, id int64) answer {
+	t.Helper()
+	return s.get(t, fmt.Sprintf("/user/%d", id))
+}
+
+func (p *person) trade(t testing.TB, id int64) answer {
+	t.Helper()
+	return p.post(t, "/item/trade", fields{"itemid": id})
+}
