@@ -150,10 +150,14 @@ var (
 		rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", `"\`, "<b>&\u2028", "新手咸鱼人员", "🐟", "null", "{}"})),
 		func(s string) string { return strings.ReplaceAll(s, "\x00", "") },
 	)
-	private  = rapid.Map(text, events.NewPrivate)
-	maybe    = rapid.OneOf(private, rapid.Just(events.Private{}))
-	hash     = rapid.Custom(func(t *rapid.T) string { return uuid.UUID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "hash")).String() })
-	price    = rapid.Custom(func(t *rapid.T) events.Price { return events.Price(rapid.Int64Range(0, int64(events.MaxPrice)).Draw(t, "price")) })
+	private = rapid.Map(text, events.NewPrivate)
+	maybe   = rapid.OneOf(private, rapid.Just(events.Private{}))
+	hash    = rapid.Custom(func(t *rapid.T) string {
+		return uuid.UUID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "hash")).String()
+	})
+	price = rapid.Custom(func(t *rapid.T) events.Price {
+		return events.Price(rapid.Int64Range(0, int64(events.MaxPrice)).Draw(t, "price"))
+	})
 	offer    = rapid.SampledFrom([]events.Sold{events.ForSale, events.Wanted})
 	anyState = rapid.SampledFrom([]events.Sold{events.ForSale, events.SoldOut, events.Wanted, events.Obtained})
 )

@@ -4,11 +4,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
+	"reflect" //nolint:depguard // to name the variable of a field of config
+	"slices"
+	"strings"
 	"time"
 
 	"foof/commands"
+	"foof/internal/phone"
 	"foof/internal/token"
 	"foof/internal/vault"
 
@@ -38,54 +43,112 @@ type config struct {
 	ShutdownTimeout time.Duration `env:"FOOF_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may go on when the service is told to stop."`
 }
 
-// secret is text that is never printed.
+// secret is text that is never printed, whichever way.
 type secret string
 
-func (secret) String() string       { return "[secret]" }
-func (secret) LogValue() slog.Value { return slog.StringValue("[secret]") }
+const unprinted = "[secret]"
 
-// configFrom reads a configuration from an environment, and checks it.
+func (secret) String() string               { return unprinted }
+func (secret) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, unprinted) }
+func (secret) LogValue() slog.Value         { return slog.StringValue(unprinted) }
+func (secret) MarshalText() ([]byte, error) { return []byte(unprinted), nil }
+
+// configFrom reads a configuration from an environment, and checks it. The error names every setting that is wrong.
 func configFrom(environment map[string]string) (config, error) {
 	c, err := env.ParseAsWithOptions[config](env.Options{Environment: environment})
-	if err != nil {
-		return config{}, fmt.Errorf("configuration: %w", err)
-	}
-	return c, c.check()
-}
-
-func (c config) check() error {
-	var wrong []error
-	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-	if n := len(c.JWTSecret); n < token.MinSecret {
-		complain("FOOF_JWT_SECRET has %d bytes; it takes at least %d, for instance of `openssl rand -hex 32`", n, token.MinSecret)
-	}
-	if _, err := c.masterKey(); err != nil {
-		complain("%w", err)
-	}
-	if c.TokenLifetime <= 0 {
-		complain("FOOF_TOKEN_LIFETIME must be longer than nothing")
-	}
-	if c.MinPassword < 1 || c.MinPassword > 128 {
-		complain("FOOF_MIN_PASSWORD must be from 1 to 128")
-	}
-	if c.CodesPerQuarterHour < 1 || c.CodesPerDay < 1 || c.CodesPerDay > commands.MostCodes || c.CodesPerQuarterHour > commands.MostCodes {
-		complain("FOOF_CODES_PER_QUARTER_HOUR and FOOF_CODES_PER_DAY must be from 1 to %d", commands.MostCodes)
-	}
-	if c.SMSWebhook != "" {
-		if u, err := url.Parse(c.SMSWebhook); err != nil || u.Host == "" {
-			complain("FOOF_SMS_WEBHOOK must be a URL")
+	faults := unreadable(err)
+	for _, f := range c.check() {
+		if !slices.ContainsFunc(faults, func(known badSetting) bool { return known.name == f.name }) {
+			faults = append(faults, f)
 		}
 	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("configuration: %w", errors.Join(wrong...))
+	if len(faults) > 0 {
+		lines := make([]error, len(faults))
+		for i, f := range faults {
+			lines[i] = errors.New(f.name + " " + f.why)
+		}
+		return config{}, fmt.Errorf("configuration: %w", errors.Join(lines...))
 	}
-	return nil
+	return c, nil
+}
+
+// badSetting is a variable that cannot be used, and why.
+type badSetting struct{ name, why string }
+
+// unreadable says what the environment lacks, or has in a form that cannot be read.
+func unreadable(err error) []badSetting {
+	var all env.AggregateError
+	if err != nil && !errors.As(err, &all) {
+		all.Errors = []error{err}
+	}
+	faults := make([]badSetting, len(all.Errors))
+	for i, err := range all.Errors {
+		var (
+			unset    env.VarIsNotSetError
+			empty    env.EmptyVarError
+			unparsed env.ParseError
+		)
+		switch {
+		case errors.As(err, &unset):
+			faults[i] = badSetting{unset.Key, "is not set"}
+		case errors.As(err, &empty):
+			faults[i] = badSetting{empty.Key, "is empty"}
+		case errors.As(err, &unparsed):
+			field, _ := reflect.TypeFor[config]().FieldByName(unparsed.Name)
+			name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
+			faults[i] = badSetting{name, "cannot be read: " + unparsed.Err.Error()}
+		default:
+			faults[i] = badSetting{"the environment", "cannot be read: " + err.Error()}
+		}
+	}
+	return faults
+}
+
+func (c config) check() []badSetting {
+	var faults []badSetting
+	complain := func(name, format string, args ...any) {
+		faults = append(faults, badSetting{name, fmt.Sprintf(format, args...)})
+	}
+	if n := len(c.JWTSecret); n < token.MinSecret {
+		complain("FOOF_JWT_SECRET", "has %d bytes; it takes at least %d, for instance of `openssl rand -hex 32`", n, token.MinSecret)
+	}
+	if _, err := c.masterKey(); err != nil {
+		complain("FOOF_MASTER_KEY", "must be %d hexadecimal digits, for instance of `openssl rand -hex 32`", 2*vault.KeySize)
+	}
+	if c.MinPassword < 1 || c.MinPassword > 128 {
+		complain("FOOF_MIN_PASSWORD", "must be from 1 to 128")
+	}
+	for _, s := range []struct {
+		name  string
+		codes int
+	}{{"FOOF_CODES_PER_QUARTER_HOUR", c.CodesPerQuarterHour}, {"FOOF_CODES_PER_DAY", c.CodesPerDay}} {
+		if s.codes < 1 || s.codes > commands.MostCodes {
+			complain(s.name, "must be from 1 to %d", commands.MostCodes)
+		}
+	}
+	for _, s := range []struct {
+		name string
+		span time.Duration
+	}{
+		{"FOOF_TOKEN_LIFETIME", c.TokenLifetime}, {"FOOF_REQUEST_TIMEOUT", c.RequestTimeout}, {"FOOF_SHUTDOWN_TIMEOUT", c.ShutdownTimeout},
+	} {
+		if s.span <= 0 {
+			complain(s.name, "must be longer than nothing")
+		}
+	}
+	if u, err := url.Parse(c.SMSWebhook); err != nil || u.Host == "" {
+		complain("FOOF_SMS_WEBHOOK", "must be a URL")
+	}
+	if _, err := phone.NewNumbering(c.PhoneRegion); err != nil {
+		complain("FOOF_PHONE_REGION", "cannot be used: %v", err)
+	}
+	return faults
 }
 
 func (c config) masterKey() ([]byte, error) {
 	key, err := hex.DecodeString(string(c.MasterKey))
 	if err != nil || len(key) != vault.KeySize {
-		return nil, fmt.Errorf("FOOF_MASTER_KEY must be %d hexadecimal digits, for instance of `openssl rand -hex 32`", 2*vault.KeySize)
+		return nil, errors.New("FOOF_MASTER_KEY is no key")
 	}
 	return key, nil
 }

@@ -6,6 +6,10 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
+
+	"foof/events"
+	"foof/internal/token"
 )
 
 // person is somebody with an account. What they post has their token in it.
@@ -54,6 +58,22 @@ func (s *service) register(t testing.TB, number ...string) *person {
 	code := s.code(t, p.number)
 	s.post(t, "/user/register", fields{"phonenumber": p.number, "verifycode": code, "password": p.password}).succeeded(t)
 	p.login(t)
+	return p
+}
+
+// join opens an account for a new number, without logging in: hashing a password once is dear enough for a crowd.
+func (s *service) join(t testing.TB) *person {
+	t.Helper()
+	p := &person{service: s, number: newNumber(), password: "correct-horse"}
+	s.tryCode(t, p.number, s.code(t, p.number)).succeeded(t)
+	p.id = value[int64](t, s.db, `select id from users where phone = $1`, p.number)
+	signer, err := token.NewSigner([]byte(testSecret), time.Hour, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.token, err = signer.Sign(events.UserID(p.id), 0); err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 

@@ -53,6 +53,9 @@ func refuseUnmigrated(ctx context.Context, databaseURL string) error {
 		if err != nil {
 			return err //nolint:wrapcheck // in words already
 		}
+		if state.Current > state.Latest {
+			return fmt.Errorf("the database is at migration %d and this foof knows %d: run a newer foof", state.Current, state.Latest)
+		}
 		if state.Current != state.Latest {
 			return fmt.Errorf("the database is at migration %d and this foof needs %d: run foof migrate up", state.Current, state.Latest)
 		}

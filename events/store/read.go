@@ -50,26 +50,25 @@ func (l *Log) Subscribe(ctx context.Context, position events.Position, limit int
 }
 
 func (l *Log) next(ctx context.Context, position events.Position, limit int) ([]events.Recorded, error) {
-	for {
+	for ctx.Err() == nil {
 		page, wait := l.tail.after(position, limit)
 		if wait != nil {
 			select {
 			case <-wait:
-				continue
 			case <-ctx.Done():
-				return nil, fmt.Errorf("follow the log after %d: %w", position, ctx.Err())
 			}
+			continue
 		}
-		if page == nil {
-			var err error
-			if page, err = l.ReadAfter(ctx, position, limit); err != nil {
-				return nil, err
-			}
-		}
-		if len(page) > 0 {
+		if page != nil {
 			return page, nil
 		}
+		page, err := l.ReadAfter(ctx, position, limit)
+		if err == nil && len(page) == 0 {
+			err = fmt.Errorf("follow the log after %d: events that were there are gone", position)
+		}
+		return page, err
 	}
+	return nil, fmt.Errorf("follow the log after %d: %w", position, ctx.Err())
 }
 
 func (l *Log) read(ctx context.Context, page []events.Recorded, sql string, args ...any) ([]events.Recorded, error) {

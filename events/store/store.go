@@ -104,7 +104,7 @@ func (l *Log) watch(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		head, err := l.Head(ctx)
+		head, err := l.look(ctx)
 		if err == nil && l.tail.reach(head) {
 			pause = watchSoon
 		} else {
@@ -112,4 +112,11 @@ func (l *Log) watch(ctx context.Context) error {
 		}
 		timer.Reset(pause)
 	}
+}
+
+// look is Head, and does not wait longer for a connection that is dead than the writer does.
+func (l *Log) look(ctx context.Context) (events.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, retryFor)
+	defer cancel()
+	return l.Head(ctx)
 }

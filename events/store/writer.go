@@ -52,9 +52,9 @@ func (w *writer) settle(ctx context.Context, batch []*pending) {
 	)
 	for len(batch) > 0 {
 		sent, rest, err := w.send(ctx, batch)
+		batch = rest
 		if err == nil {
 			w.down = false
-			batch = rest
 			continue
 		}
 		if sent {
@@ -63,7 +63,7 @@ func (w *writer) settle(ctx context.Context, batch []*pending) {
 		w.disconnect(ctx)
 		if w.down || time.Now().After(deadline) {
 			w.down = true
-			for _, p := range rest {
+			for _, p := range batch {
 				p.answer(Receipt{}, fmt.Errorf("%w: %w", verdict, err))
 			}
 			return

@@ -33,6 +33,7 @@ type Subscriber struct {
 	types  map[string]bool
 	logger *slog.Logger
 
+	mu      sync.Mutex      // held where a subscription begins and where closing does, so that one comes first
 	closing context.Context //nolint:containedctx // Watermill's contract: Close ends all subscriptions
 	close   context.CancelFunc
 	running sync.WaitGroup
@@ -55,6 +56,8 @@ const (
 
 // Subscribe implements message.Subscriber. The channel is closed when ctx ends or the subscriber is closed.
 func (s *Subscriber) Subscribe(ctx context.Context, reader string) (<-chan *message.Message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closing.Err() != nil {
 		return nil, errors.New("feed: the subscriber is closed")
 	}
@@ -78,7 +81,9 @@ func (s *Subscriber) Subscribe(ctx context.Context, reader string) (<-chan *mess
 
 // Close implements message.Subscriber: it ends all subscriptions and returns when they have ended. It may be repeated.
 func (s *Subscriber) Close() error {
+	s.mu.Lock()
 	s.close()
+	s.mu.Unlock()
 	s.running.Wait()
 	return nil
 }
@@ -116,24 +121,34 @@ func (s *Subscriber) follow(ctx context.Context, reader string, messages chan<- 
 // deliver hands a message out until it is acknowledged. It is false if ctx ended first.
 func (s *Subscriber) deliver(ctx context.Context, r *events.Recorded, messages chan<- *message.Message) bool {
 	for ctx.Err() == nil {
-		msg, err := newMessage(ctx, r)
-		if err != nil {
-			s.logger.ErrorContext(ctx, "event without metadata",
-				slog.Int64("position", int64(r.Position)), slog.Any("error", err))
-		}
-		select {
-		case messages <- msg:
-		case <-ctx.Done():
-			return false
-		}
-		select {
-		case <-msg.Acked():
+		if s.offer(ctx, r, messages) {
 			return true
-		case <-msg.Nacked():
-			wait(ctx, pause)
-		case <-ctx.Done():
-			return false
 		}
+		wait(ctx, pause)
+	}
+	return false
+}
+
+// offer hands a message out once, and reports whether it was acknowledged. The message's context ends then, as Watermill
+// wants it.
+func (s *Subscriber) offer(ctx context.Context, r *events.Recorded, messages chan<- *message.Message) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	msg, err := newMessage(ctx, r)
+	if err != nil {
+		s.logger.ErrorContext(ctx, "event without metadata",
+			slog.Int64("position", int64(r.Position)), slog.Any("error", err))
+	}
+	select {
+	case messages <- msg:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-msg.Acked():
+		return true
+	case <-msg.Nacked():
+	case <-ctx.Done():
 	}
 	return false
 }

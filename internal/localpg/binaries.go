@@ -86,7 +86,8 @@ func chooseInstallation(ctx context.Context, from places, bin string, major int,
 	}
 	i, err := fetch(ctx, from.cache, dir, version, progress)
 	if err != nil {
-		return installation{}, fmt.Errorf("%w (install PostgreSQL %d or newer, or connect to where it can be fetched)", err, max(major, oldestMajor))
+		return installation{}, fmt.Errorf("%w (install PostgreSQL %d or newer, or connect to where it can be fetched)",
+			err, max(major, oldestMajor))
 	}
 	return i, nil
 }
@@ -102,7 +103,8 @@ func (i installation) refusal(major int) error {
 	if major == 0 {
 		return fmt.Errorf("%s is too old: PostgreSQL %d or newer is needed", i, oldestMajor)
 	}
-	return fmt.Errorf("the cluster was made by PostgreSQL %d and cannot be run by %s: give the binaries of PostgreSQL %d, or choose another folder", major, i, major)
+	return fmt.Errorf("the cluster was made by PostgreSQL %d and cannot be run by %s: give the binaries of PostgreSQL %d, "+
+		"or choose another folder", major, i, major)
 }
 
 func unfit(major int, found []installation) error {
@@ -115,8 +117,8 @@ func unfit(major int, found []installation) error {
 		has = strings.Join(names, " and ")
 	}
 	majors := slices.Sorted(maps.Keys(fetchable))
-	return fmt.Errorf("the cluster was made by PostgreSQL %d; this machine has %s, and only %d to %d can be fetched: install PostgreSQL %d, or choose another folder",
-		major, has, oldestMajor, majors[len(majors)-1], major)
+	return fmt.Errorf("the cluster was made by PostgreSQL %d; this machine has %s, and only %d to %d can be fetched: "+
+		"install PostgreSQL %d, or choose another folder", major, has, oldestMajor, majors[len(majors)-1], major)
 }
 
 // bins lists the folders that have a PostgreSQL server, best first, each once.

@@ -33,11 +33,13 @@ func TestFetch(t *testing.T) {
 		})
 	}
 	err := group.Wait()
-	for _, server := range servers {
-		if server != nil {
-			defer func() { must(t, server.Stop(context.Background())) }()
+	t.Cleanup(func() {
+		for _, server := range servers {
+			if server != nil {
+				must(t, server.Stop(context.Background()))
+			}
 		}
-	}
+	})
 	must(t, err)
 	t.Logf("two servers were fetched, made and started in %v", time.Since(begin).Round(time.Millisecond))
 
@@ -72,15 +74,17 @@ func TestFetch(t *testing.T) {
 	third, err := start(t.Context(), o, nowhere)
 	must(t, err)
 	must(t, third.Stop(t.Context()))
+}
 
-	t.Run("is given up when the context ends", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		_, err := start(ctx, quick(folder(t)), places{cache: filepath.Join(t.TempDir(), "cache")})
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("the error is not the context's: %v", err)
-		}
-	})
+func TestFetchIsGivenUpWhenTheContextEnds(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	o := quick(folder(t))
+	o.Progress = func(string) { cancel() } // it is about to fetch
+	_, err := start(ctx, o, places{cache: filepath.Join(t.TempDir(), "cache")})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is not the context's: %v", err)
+	}
 }
 
 func TestAClusterOfAnotherVersion(t *testing.T) {
@@ -88,6 +92,7 @@ func TestAClusterOfAnotherVersion(t *testing.T) {
 
 	// another returns a folder whose cluster another version made.
 	another := func(t *testing.T, version string) string {
+		t.Helper()
 		dir := folder(t)
 		must(t, started(t, quick(dir)).Stop(t.Context()))
 		must(t, os.WriteFile(filepath.Join(dir, "pg", "PG_VERSION"), []byte(version+"\n"), 0o600))

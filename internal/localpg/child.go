@@ -65,7 +65,7 @@ func (p program) live(c *child, started chan<- error, ended func()) {
 }
 
 func (p program) command() *exec.Cmd {
-	cmd := exec.Command(p.path, p.args...)
+	cmd := exec.Command(p.path, p.args...) //nolint:noctx // it outlives the context of the Start that started it
 	cmd.Stdout, cmd.Stderr = p.output, p.output
 	// The child's user may not enter our working directory; every path that
 	// we give it is absolute.
@@ -101,8 +101,8 @@ func (p program) hint() string {
 	if !p.outOfReach() {
 		return ""
 	}
-	return fmt.Sprintf("\n%s, as whom PostgreSQL runs because it refuses to run as root, may not enter every folder above %s and %s: choose one that it may enter",
-		p.as, p.path, strings.Join(p.touches, " and "))
+	return fmt.Sprintf("\n%s, as whom PostgreSQL runs because it refuses to run as root, may not enter every folder above "+
+		"%s and %s: choose one that it may enter", p.as, p.path, strings.Join(p.touches, " and "))
 }
 
 // signal sends sig; a child that has ended is none the worse for it.

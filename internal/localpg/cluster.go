@@ -100,12 +100,12 @@ func (s *Server) initialise(ctx context.Context) error {
 // fill makes a cluster in the folder, and its password, before the cluster
 // counts.
 func (s *Server) fill(ctx context.Context, folder string) error {
-	password, err := s.plant(folder)
-	if err == nil {
-		return errors.Join(s.writePassword(password), s.as.own(folder))
-	}
-	if !errors.Is(err, os.ErrNotExist) {
+	password, planted, err := s.plant(folder)
+	if err != nil {
 		return err
+	}
+	if planted {
+		return errors.Join(s.writePassword(password), s.as.own(folder))
 	}
 	s.progress("Making a PostgreSQL " + s.installation.version + " cluster in " + s.data)
 	password = rand.Text()

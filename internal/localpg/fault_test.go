@@ -82,7 +82,9 @@ func TestRemoveAfterKill(t *testing.T) {
 		t.Fatalf("Kill left no shared memory %s: nothing to test", segment)
 	}
 	must(t, Remove(t.Context(), dir))
-	if segmentExists(t, segment) {
+	const sysAdmin = 1 << 21 // CAP_SYS_ADMIN; in a container root lacks it and may not free another user's
+	mayFree := os.Geteuid() != 0 || capabilities(t, os.Getpid())&sysAdmin != 0
+	if mayFree && segmentExists(t, segment) {
 		t.Errorf("the shared memory %s is left", segment)
 	}
 }
@@ -195,9 +197,6 @@ func TestStartAfterAKilledParent(t *testing.T) {
 			return err == nil && len(begun) > 0
 		})
 		must(t, p.Process.Kill())
-		if _, err := os.Stat(filepath.Join(dir, "pg")); err == nil {
-			t.Skip("initdb was faster than we")
-		}
 		var again *Server
 		eventually(t, "the kernel has given up the killed process's lock", func() bool {
 			var err error

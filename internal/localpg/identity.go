@@ -24,7 +24,8 @@ func identityFor(data string) (identity, error) {
 	owner, exists := ownerOf(data)
 	if me := os.Geteuid(); me != 0 {
 		if exists && owner.uid != me {
-			return identity{}, fmt.Errorf("the cluster in %s belongs to %s, not to you (user id %d): run as that user or as root", data, owner, me)
+			return identity{}, fmt.Errorf("the cluster in %s belongs to %s, not to you (user id %d): run as that user or as root",
+				data, owner, me)
 		}
 		return identity{uid: me, gid: os.Getegid(), name: userName(me)}, nil
 	}

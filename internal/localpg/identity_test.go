@@ -27,7 +27,7 @@ func TestAsRoot(t *testing.T) {
 		dir := filepath.Join(lockedFolder(t), "deeper", "db")
 		server := started(t, quick(dir))
 		execute(t, server, "CREATE TABLE kept AS SELECT 1 AS one")
-		if got := capabilities(t, server); got == 0 {
+		if got := capabilities(t, server.current.child.pid); got == 0 {
 			t.Error("the server runs there without a capability")
 		}
 		must(t, server.Kill())
@@ -45,7 +45,7 @@ func TestAsRoot(t *testing.T) {
 	t.Run("gives the server no rights where it needs none", func(t *testing.T) {
 		t.Parallel()
 		server := started(t, quick(folder(t)))
-		if got := capabilities(t, server); got != 0 {
+		if got := capabilities(t, server.current.child.pid); got != 0 {
 			t.Errorf("the server has the capabilities %x", got)
 		}
 		owner, _ := ownerOf(filepath.Join("/proc", strconv.Itoa(server.current.child.pid)))
@@ -145,13 +145,13 @@ func lockedFolder(t *testing.T) string {
 	return dir
 }
 
-// capabilities reads the server's effective capabilities.
-func capabilities(t *testing.T, server *Server) uint64 {
+// capabilities reads the effective capabilities of a process.
+func capabilities(t *testing.T, pid int) uint64 {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		return 0
 	}
-	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(server.current.child.pid), "status"))
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	must(t, err)
 	_, rest, _ := strings.Cut(string(status), "CapEff:")
 	word, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")

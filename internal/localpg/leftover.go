@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -29,6 +30,9 @@ const (
 type process struct {
 	pid     int
 	command string // with its arguments, or the title that it gave itself
+	// ending is set for a PostgreSQL process that is past its end but has not
+	// given back all that it held. It has no command any more.
+	ending bool
 }
 
 // clusterName names the folder's cluster in the titles of its processes.
@@ -49,19 +53,23 @@ func (p process) serves(data string) bool {
 	return (name == "postgres" || name == "postmaster") && strings.HasPrefix(arguments+" ", data+" ")
 }
 
-// serving lists the processes that serve the folder data.
-func serving(data string) ([]process, error) {
+// serving lists the processes that serve the folder data, and the numbers of
+// those that are ending and may have served it.
+func serving(data string) (ours []process, ending map[int]bool, err error) {
 	all, err := processes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var ours []process
+	ending = make(map[int]bool)
 	for _, p := range all {
-		if p.serves(data) {
+		switch {
+		case p.ending:
+			ending[p.pid] = true
+		case p.serves(data):
 			ours = append(ours, p)
 		}
 	}
-	return ours, nil
+	return ours, ending, nil
 }
 
 // endLeftovers stops the server that a killed predecessor left on the folder.
@@ -91,8 +99,8 @@ func endLeftover(ctx context.Context, data string, pid int) error {
 		signal   syscall.Signal
 		patience time.Duration
 	}{{syscall.SIGINT, leftoverPatience}, {syscall.SIGQUIT, quitPatience}} {
-		alive, err := signalServer(data, pid, step.signal)
-		if err != nil || !alive {
+		alive, err := signalServers(data, step.signal, pid)
+		if err != nil || alive == 0 {
 			return err
 		}
 		if ended, err := awaitEnd(ctx, data, pid, step.patience); ended || err != nil {
@@ -102,29 +110,37 @@ func endLeftover(ctx context.Context, data string, pid int) error {
 	return errors.New("it does not end; end it yourself and start again")
 }
 
-// signalServer signals the process if it still serves the folder.
-func signalServer(data string, pid int, sig syscall.Signal) (alive bool, err error) {
-	// The handle is taken first: what is looked at next and signalled last is
-	// the same process, even if its number is given away meanwhile.
-	handle, err := os.FindProcess(pid)
-	if err != nil {
-		return false, nil
+// signalServers signals those of the processes that still serve the folder, and
+// says how many did.
+func signalServers(data string, sig syscall.Signal, pids ...int) (alive int, err error) {
+	// Handles are taken first: what is looked at next and signalled last is the
+	// same process, even if its number is given away meanwhile.
+	handles := make(map[int]*os.Process, len(pids))
+	defer func() {
+		for _, handle := range handles {
+			_ = handle.Release()
+		}
+	}()
+	for _, pid := range pids {
+		if handle, err := os.FindProcess(pid); err == nil {
+			handles[pid] = handle
+		}
 	}
-	defer handle.Release()
-	ours, err := serving(data)
+	ours, _, err := serving(data)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	for _, p := range ours {
-		if p.pid != pid {
+		handle, wanted := handles[p.pid]
+		if !wanted {
 			continue
 		}
 		if err := handle.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return true, err
+			return alive, fmt.Errorf("end process %d: %w", p.pid, err)
 		}
-		return true, nil
+		alive++
 	}
-	return false, nil
+	return alive, nil
 }
 
 // awaitEnd waits until the process no longer serves the folder, at most so long.
@@ -134,7 +150,7 @@ func awaitEnd(ctx context.Context, data string, pid int, atMost time.Duration) (
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		ours, err := serving(data)
+		ours, _, err := serving(data)
 		if err != nil {
 			return false, err
 		}
@@ -157,31 +173,51 @@ func awaitEnd(ctx context.Context, data string, pid int, atMost time.Duration) (
 
 // endSurvivors kills what a postmaster that was killed left behind, and returns
 // when nothing serves the folder. An idle child ends by itself; one amid a query
-// may not notice for long.
+// may not notice for long. A process that is ending still has the shared memory,
+// which keeps the next server from starting: those that are there when ours are
+// gone are waited for, whosever they are.
 func endSurvivors(data string, atMost time.Duration) error {
 	deadline := time.NewTimer(atMost)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	var awaited map[int]bool
 	for {
-		ours, err := serving(data)
+		ours, ending, err := serving(data)
 		if err != nil {
 			return err
 		}
-		if len(ours) == 0 {
-			return nil
-		}
-		for _, p := range ours {
-			if _, err := signalServer(data, p.pid, syscall.SIGKILL); err != nil {
-				return fmt.Errorf("end PostgreSQL process %d: %w", p.pid, err)
+		switch {
+		case len(ours) > 0:
+			awaited = nil
+			if _, err := signalServers(data, syscall.SIGKILL, numbers(ours)...); err != nil {
+				return fmt.Errorf("end PostgreSQL on %s: %w", data, err)
 			}
+		case awaited == nil:
+			awaited = ending
+		default:
+			maps.DeleteFunc(awaited, func(pid int, _ bool) bool { return !ending[pid] })
+		}
+		if len(ours) == 0 && len(awaited) == 0 {
+			return nil
 		}
 		select {
 		case <-deadline.C:
+			if len(ours) == 0 {
+				return nil
+			}
 			return fmt.Errorf("end PostgreSQL on %s: process %d does not end", data, ours[0].pid)
 		case <-tick.C:
 		}
 	}
+}
+
+func numbers(all []process) []int {
+	var pids []int
+	for _, p := range all {
+		pids = append(pids, p.pid)
+	}
+	return pids
 }
 
 // postmasterPID reads the process number from the cluster's postmaster.pid.

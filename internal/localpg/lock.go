@@ -27,7 +27,8 @@ func lockFolder(dir string) (*folderLock, error) {
 		if err := file.Close(); err != nil {
 			return nil, fmt.Errorf("lock the folder %s: %w", dir, err)
 		}
-		return nil, fmt.Errorf("%w: %s already runs PostgreSQL on %s; stop it first, or choose another folder", ErrInUse, lockOwner(path), dir)
+		return nil, fmt.Errorf("%w: %s already runs PostgreSQL on %s; stop it first, or choose another folder",
+			ErrInUse, lockOwner(path), dir)
 	}
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("lock the folder %s: %w", dir, errors.Join(err, file.Close()))

@@ -107,7 +107,7 @@ func (p *parent) says(t *testing.T, word string) string {
 // not; it, and what still runs on it, is removed at the test's end.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "localpg-test-")
+	dir, err := os.MkdirTemp("", "localpg-test-") //nolint:usetesting // see above
 	must(t, err)
 	must(t, os.Chmod(dir, 0o711))
 	t.Cleanup(func() {
@@ -174,7 +174,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 
 func nothingServes(t *testing.T, dir string) bool {
 	t.Helper()
-	left, err := serving(filepath.Join(dir, "pg"))
+	left, _, err := serving(filepath.Join(dir, "pg"))
 	must(t, err)
 	return len(left) == 0
 }

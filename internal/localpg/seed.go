@@ -30,21 +30,24 @@ func (s *Server) seedFolder() string {
 	return filepath.Join(s.seeds, fmt.Sprintf("cluster-%s-%s-%x", boot, s.installation.version, sum[:6]))
 }
 
-// plant fills the empty folder from the seed and returns the seed's password. The
-// error wraps os.ErrNotExist, and the folder is still empty, if there is no seed.
-func (s *Server) plant(folder string) (password string, err error) {
+// plant fills the empty folder from the seed, if there is one, and returns the
+// seed's password.
+func (s *Server) plant(folder string) (password string, found bool, err error) {
 	seed := s.seedFolder()
 	if seed == "" {
-		return "", os.ErrNotExist
+		return "", false, nil
 	}
 	content, err := os.ReadFile(filepath.Join(seed, "password"))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", false, nil
+	}
+	if err == nil {
+		err = copyTree(filepath.Join(seed, "pg"), folder)
+	}
 	if err != nil {
-		return "", err
+		return "", false, fmt.Errorf("copy the cluster kept in %s (which may be deleted): %w", seed, err)
 	}
-	if err := copyTree(filepath.Join(seed, "pg"), folder); err != nil {
-		return "", fmt.Errorf("copy the cluster kept in %s (which may be deleted): %v", seed, err)
-	}
-	return strings.TrimSpace(string(content)), nil
+	return strings.TrimSpace(string(content)), true, nil
 }
 
 // keepSeed makes a seed of the cluster in the folder. It appears complete or not

@@ -69,8 +69,9 @@ func keepCapabilities() (restore func()) {
 	return func() { _ = unix.Prctl(unix.PR_SET_SECUREBITS, uintptr(old), 0, 0, 0) }
 }
 
-// processes lists the processes of the machine that have a command line: a
-// zombie has none, so one that nobody reaps does not count as running.
+// processes lists the processes of the machine that have a command line, and
+// those of PostgreSQL that have given it up but not yet all that they held. A
+// zombie holds nothing: one that nobody reaps does not count as running.
 func processes() ([]process, error) {
 	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
@@ -78,21 +79,39 @@ func processes() ([]process, error) {
 	}
 	var all []process
 	for _, path := range paths {
-		line, err := os.ReadFile(path)
-		if err != nil || len(line) == 0 {
-			continue // it ended meanwhile
-		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err != nil {
 			continue
 		}
+		line, err := os.ReadFile(path)
+		if err != nil {
+			continue // it ended meanwhile
+		}
 		words := bytes.ReplaceAll(bytes.TrimRight(line, "\x00"), []byte{0}, []byte{' '})
-		all = append(all, process{pid: pid, command: strings.TrimSpace(string(words))})
+		p := process{pid: pid, command: strings.TrimSpace(string(words))}
+		if p.command == "" {
+			if p.ending = isEnding(pid); !p.ending {
+				continue
+			}
+		}
+		all = append(all, p)
 	}
 	if len(all) == 0 {
 		return nil, errors.New("/proc shows no process")
 	}
 	return all, nil
+}
+
+// isEnding tells whether a process without a command line is one of PostgreSQL's
+// and not yet a zombie.
+func isEnding(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(stat), "(")
+	name, rest, _ := strings.Cut(rest, ") ")
+	return name == "postgres" && !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
 }
 
 // bootID names the time since the machine's last start; empty if there is none.
@@ -126,20 +145,21 @@ func sharedMemory(data string) segment {
 	return segment{key: uint32(k), id: n, known: keyErr == nil && idErr == nil}
 }
 
-// free frees the segment if it is still there and nobody uses it.
+// free frees the segment if it is still there, nobody uses it and we may.
 func (s segment) free() error {
-	var found unix.SysvShmDesc
-	if !s.known {
+	if !s.known || !s.orphaned() {
 		return nil
 	}
-	if _, err := unix.SysvShmCtl(s.id, unix.IPC_STAT, &found); err != nil {
-		return nil // it is gone
-	}
-	if uint32(found.Perm.Key) != s.key || found.Nattch != 0 {
-		return nil // the number is another's by now
-	}
-	if _, err := unix.SysvShmCtl(s.id, unix.IPC_RMID, nil); err != nil {
+	if _, err := unix.SysvShmCtl(s.id, unix.IPC_RMID, nil); err != nil && !errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("free the shared memory that a killed PostgreSQL server left: %w", err)
 	}
 	return nil
+}
+
+// orphaned tells whether the segment is there, still the folder's, and used by
+// nobody. Root in a container may not see another user's: then it is not.
+func (s segment) orphaned() bool {
+	var found unix.SysvShmDesc
+	_, err := unix.SysvShmCtl(s.id, unix.IPC_STAT, &found)
+	return err == nil && uint32(found.Perm.Key) == s.key && found.Nattch == 0
 }

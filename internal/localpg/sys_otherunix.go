@@ -20,12 +20,15 @@ func (p program) fork() (*exec.Cmd, error) {
 	if p.as.other {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(p.as.uid), Gid: uint32(p.as.gid)}
 	}
-	return cmd, cmd.Start()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return cmd, nil
 }
 
 // processes lists the processes of the machine that are not zombies.
 func processes() ([]process, error) {
-	out, err := exec.Command("ps", "-axww", "-o", "pid=,stat=,command=").Output()
+	out, err := exec.Command("ps", "-axww", "-o", "pid=,stat=,command=").Output() //nolint:noctx // it is over at once
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}

@@ -19,10 +19,10 @@ import (
 	"testing"
 	"time"
 
+	"foof/internal/localpg"
+
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/goleak"
-
-	"foof/internal/localpg"
 )
 
 const (
@@ -140,6 +140,7 @@ func IgnoreServer() goleak.Option {
 // closePool closes the pool, which waits for connections to be given back, and
 // says so if they are not.
 func closePool(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
 	closed := make(chan struct{})
 	go func() {
 		pool.Close()

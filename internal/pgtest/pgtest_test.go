@@ -7,18 +7,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"foof/internal/localpg"
+	"foof/internal/pgtest"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/goleak"
-
-	"foof/internal/localpg"
-	"foof/internal/pgtest"
 )
 
 // migrations counts how often the template was migrated.
@@ -82,7 +83,7 @@ func TestNew(t *testing.T) {
 		t.Parallel()
 		var dsn, name string
 		var stray *pgx.Conn
-		t.Run("the test", func(t *testing.T) {
+		t.Run("the test", func(t *testing.T) { //nolint:paralleltest // it must end first
 			pool := pgtest.New(t)
 			name = one[string](t, pool, "SELECT current_database()")
 			dsn = pool.Config().ConnString()
@@ -135,15 +136,12 @@ func TestServer(t *testing.T) {
 	}
 }
 
-// TestChild is run in a process of its own by the tests below.
+// TestChild is run in a process of its own by the tests below, in which it ends as
+// they want. By itself it has a database and ends.
 func TestChild(t *testing.T) {
-	what := os.Getenv(asChild)
-	if what == "" {
-		t.Skip("it is for other tests to run")
-	}
 	t.Parallel()
 	fmt.Println("dsn", pgtest.DSN(t))
-	switch what {
+	switch os.Getenv(asChild) {
 	case "panic":
 		panic("as wanted")
 	case "wait":
@@ -275,9 +273,8 @@ func awaitNoServer(t *testing.T, dsn string) {
 	}
 }
 
-func TestIgnoreServer(t *testing.T) {
-	// Not parallel: it looks at the goroutines of the whole process.
-	t.Run("the test", func(t *testing.T) {
+func TestIgnoreServer(t *testing.T) { //nolint:paralleltest // it looks at the goroutines of the whole process
+	t.Run("the test", func(t *testing.T) { //nolint:paralleltest // it must end first
 		must(t, pgtest.New(t).Ping(t.Context()))
 	})
 	goleak.VerifyNone(t, pgtest.IgnoreServer())
@@ -297,8 +294,8 @@ func (r *recorder) Errorf(format string, args ...any) {
 func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
 
 func (r *recorder) end() {
-	for i := len(r.cleanups) - 1; i >= 0; i-- {
-		r.cleanups[i]()
+	for _, cleanup := range slices.Backward(r.cleanups) {
+		cleanup()
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/jackc/pgx/v5"
-
 	"foof/internal/localpg"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // template is the database of which every test's database is a copy.

@@ -7,9 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -22,9 +24,9 @@ import (
 //
 //	Foof-Signature: t=<seconds since 1970>,v1=<hex HMAC-SHA256 of "<t>.<body>" under the shared secret>
 //
-// Any status from 200 to 299 means that the message was taken.
+// Any status from 200 to 299 means that the message was taken, and anything else, redirects too, that it was not.
 type Webhook struct {
-	URL    string
+	URL    string // may hold a secret of its own: it is in no error
 	Secret []byte
 	Client *http.Client // with a timeout
 	Now    func() time.Time
@@ -38,13 +40,15 @@ func (w *Webhook) Send(ctx context.Context, m Message) error {
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("sms: %w", err)
+		return fmt.Errorf("sms: %w", withoutURL(err))
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Foof-Signature", w.sign(body))
-	response, err := w.Client.Do(request)
+	client := *w.Client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("sms: %w", err)
+		return fmt.Errorf("sms: %w", withoutURL(err))
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16)) // so that the connection can be used again
@@ -52,6 +56,15 @@ func (w *Webhook) Send(ctx context.Context, m Message) error {
 		return fmt.Errorf("sms: the webhook answered %s", response.Status)
 	}
 	return nil
+}
+
+// withoutURL is what went wrong, without the URL that it went wrong with.
+func withoutURL(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
 }
 
 func (w *Webhook) sign(body []byte) string {

@@ -53,9 +53,6 @@ func Form(c *gin.Context) (*form.Form, error) {
 }
 
 func (a *Auth) caller(c *gin.Context, text string) (events.UserID, error) {
-	if strings.ContainsAny(text, "\r\n") { // which Go's base64 decoders skip, strict ones too
-		return 0, fmt.Errorf("%w: line ends in the token", fault.ErrForbidden)
-	}
 	claims, err := a.Signer.Verify(text)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", fault.ErrForbidden, err)
