@@ -304,6 +304,30 @@ func TestExecute(t *testing.T) {
 	})
 }
 
+// lonely is a command over two streams, which writes to one and depends on the other's being empty.
+type lonely struct{}
+
+func (lonely) Streams() []string { return []string{"item-41", "item-42"} }
+
+func (lonely) Decide(i item) ([]events.Event, error) {
+	if i.Item != 0 {
+		return nil, ErrNotForTrade
+	}
+	return []events.Event{bicycle()}, nil
+}
+
+func TestDecisionHoldsOfAllStreamsThatItWasMadeOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := bicycle()
+	other.Item = 42
+	slow := w.engine(meddle(func(int) { w.append(t, other) }))
+	if _, err := Execute(t.Context(), slow, origin, lonely{}); !errors.Is(err, ErrNotForTrade) {
+		t.Errorf("it is %v", err)
+	}
+	w.holds(t, history{other}, "item-41", "item-42")
+}
+
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
 	const many = 50

@@ -97,7 +97,6 @@ func (a *API) modifyUser(c *gin.Context) error {
 		Info:     f.OptionalText("info", 0, maxText),
 		IDCard:   f.OptionalText("idcard", 0, maxText),
 		Address:  f.OptionalText("address", 0, maxText),
-		At:       a.Now(),
 	}
 	if number := f.OptionalInt("studentid", form.Between(0, math.MaxInt32)); number != nil {
 		digits := strconv.Itoa(int(*number))
@@ -116,7 +115,7 @@ func (a *API) modifyUser(c *gin.Context) error {
 		if err != nil {
 			return err
 		}
-		command.Password = &id
+		command.Password, command.At = &id, a.Now()
 	}
 	if err := execute(ctx, a, user, command); err != nil {
 		return err

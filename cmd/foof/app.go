@@ -89,7 +89,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	reading := &readapi.API{Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering}
 	writing := &writeapi.API{
 		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Numbers: a.log, Phones: numbering,
-		Await: progress.Await, Now: around.now,
+		Head: a.log.Head, Await: progress.Await, Now: around.now,
 		CodeLimits: c.codeLimits(), PerAddress: a.limiter, MinPassword: c.MinPassword, Logger: around.logger,
 	}
 	routes := []func(gin.IRouter){reading.Routes, writing.Routes}

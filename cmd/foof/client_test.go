@@ -68,13 +68,14 @@ func (e encoding) encode(f fields) (contentType string, body []byte) {
 		}
 		_ = w.Close()
 		return w.FormDataContentType(), b.Bytes()
-	default:
+	case inJSON:
 		body, err := json.Marshal(f)
 		if err != nil {
 			panic(err)
 		}
 		return string(e), body
 	}
+	panic("no encoding " + e)
 }
 
 // answer is what came back.
@@ -128,7 +129,7 @@ var inside = regexp.MustCompile(`(?i)goroutine |panic|\.go:|sqlstate|pgx|pq:|sel
 
 func (a answer) check(t testing.TB, id string, mayBeDown bool) {
 	t.Helper()
-	if a.status >= 500 && !(mayBeDown && a.status == http.StatusServiceUnavailable) {
+	if a.status >= 500 && (!mayBeDown || a.status != http.StatusServiceUnavailable) {
 		t.Errorf("%s: status %d: %s", a.asked, a.status, a.body)
 	}
 	if given := a.header.Get("X-Request-ID"); id != "" && given != id {
@@ -182,10 +183,11 @@ func (a answer) json(t testing.TB) any {
 	return v
 }
 
-func literally(text string) (v any, err error) {
+func literally(text string) (any, error) {
+	var v any
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
-	if err = d.Decode(&v); err != nil {
+	if err := d.Decode(&v); err != nil {
 		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {

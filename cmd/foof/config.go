@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"reflect" //nolint:depguard // to name the variable of a field of config
 	"slices"
@@ -51,7 +52,7 @@ const unprinted = "[secret]"
 func (secret) String() string               { return unprinted }
 func (secret) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, unprinted) }
 func (secret) LogValue() slog.Value         { return slog.StringValue(unprinted) }
-func (secret) MarshalText() ([]byte, error) { return []byte(unprinted), nil }
+func (secret) MarshalText() ([]byte, error) { return []byte(unprinted), nil } //nolint:unparam // the interface has it
 
 // configFrom reads a configuration from an environment, and checks it. The error names every setting that is wrong.
 func configFrom(environment map[string]string) (config, error) {
@@ -138,6 +139,13 @@ func (c config) check() []badSetting {
 	}
 	if u, err := url.Parse(c.SMSWebhook); err != nil || u.Host == "" {
 		complain("FOOF_SMS_WEBHOOK", "must be a URL")
+	}
+	for _, proxy := range c.TrustedProxies {
+		_, notAddress := netip.ParseAddr(proxy)
+		_, notNetwork := netip.ParsePrefix(proxy)
+		if notAddress != nil && notNetwork != nil {
+			complain("FOOF_TRUSTED_PROXIES", "has %q, which is neither an address nor a network", proxy)
+		}
 	}
 	if _, err := phone.NewNumbering(c.PhoneRegion); err != nil {
 		complain("FOOF_PHONE_REGION", "cannot be used: %v", err)

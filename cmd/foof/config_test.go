@@ -81,6 +81,13 @@ func TestConfigurationIsRefusedInWords(t *testing.T) {
 			},
 		},
 		"a webhook that is no URL": {map[string]string{"FOOF_SMS_WEBHOOK": "sms"}, []string{"FOOF_SMS_WEBHOOK must be a URL"}},
+		"proxies that are none": {
+			map[string]string{"FOOF_TRUSTED_PROXIES": "10.0.0.0/8,example.com,::1,10.0.0.0/33"},
+			[]string{
+				`FOOF_TRUSTED_PROXIES has "example.com", which is neither an address nor a network`,
+				`FOOF_TRUSTED_PROXIES has "10.0.0.0/33", which is neither an address nor a network`,
+			},
+		},
 		"a region that is none": {
 			map[string]string{"FOOF_PHONE_REGION": "china"},
 			[]string{`FOOF_PHONE_REGION cannot be used: phone region "china": not a region, which has two capital letters such as CN`},
@@ -135,7 +142,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	for _, handler := range []slog.Handler{slog.NewTextHandler(&logged, nil), slog.NewJSONHandler(&logged, nil)} {
 		slog.New(handler).Info("x", slog.Any("config", c), slog.Any("pointer", &c), slog.Any("secret", c.JWTSecret), slog.Any("map", map[string]any{"c": c}))
 	}
-	encoded, err := json.Marshal(c)
+	encoded, err := json.Marshal(c) //nolint:musttag // that it has no tags is what somebody might forget
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -293,14 +294,7 @@ func verifyLog(t testing.TB, db *pgxpool.Pool) {
 
 // newNumber is a phone number that no other test has.
 func newNumber() string {
-	numbers.Lock()
-	defer numbers.Unlock()
-	numbers.last++
-	return fmt.Sprintf("139%08d", numbers.last)
+	return fmt.Sprintf("139%08d", numbers.Add(1))
 }
 
-var numbers struct {
-	sync.Mutex
-
-	last int
-}
+var numbers atomic.Int64

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"testing"
@@ -82,8 +83,10 @@ func (p *person) login(t testing.TB) {
 	t.Helper()
 	a := p.service.post(t, "/user/login", fields{"phonenumber": p.number, "password": p.password})
 	var in struct {
-		Info  struct{ UUID int64 }
-		Token string
+		Info struct {
+			UUID int64 `json:"uuid"`
+		} `json:"info"`
+		Token string `json:"token"`
 	}
 	if err := json.Unmarshal([]byte(a.body), &in); err != nil || in.Token == "" {
 		t.Errorf("%s: no token in %s", a.asked, a.body)
@@ -119,9 +122,7 @@ func powerBank() fields {
 // shown is an item as an answer has it: the fields that were sent, and what the service adds.
 func shown(id int64, owner *person, f fields) object {
 	o := object{"itemid": id, "uuid": owner.id, "to": nil}
-	for name, v := range f {
-		o[name] = v
-	}
+	maps.Copy(o, f)
 	return o
 }
 

@@ -30,7 +30,7 @@ func TestTheStoreGoesDownAndComesBack(t *testing.T) {
 		kept         atomic.Int64
 		unsure       atomic.Int64
 	)
-	write := func(i int) {
+	write := func() {
 		title := "item " + newNumber()
 		a := p.post(t, "/item/add", powerBank().with("title", title))
 		if a.status == http.StatusOK {
@@ -45,10 +45,10 @@ func TestTheStoreGoesDownAndComesBack(t *testing.T) {
 		ctx, cancel := context.WithCancel(patience(t))
 		started := kept.Load()
 		var working sync.WaitGroup
-		for i := range writers {
+		for range writers {
 			working.Go(func() {
 				for ctx.Err() == nil {
-					write(i)
+					write()
 				}
 			})
 		}

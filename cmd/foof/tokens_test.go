@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -102,10 +103,7 @@ func TestATokenThatDoesNotCountIsForbidden(t *testing.T) {
 	now := time.Now()
 	claims := jwt.MapClaims{"uuid": p.id, "generate": now.UnixMilli(), "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
 	but := func(name string, v any) jwt.MapClaims {
-		c := jwt.MapClaims{}
-		for k, old := range claims {
-			c[k] = old
-		}
+		c := maps.Clone(claims)
 		c[name] = v
 		if v == nil {
 			delete(c, name)

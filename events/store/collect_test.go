@@ -33,9 +33,10 @@ func TestCollectTakesEverythingOnce(t *testing.T) {
 		var (
 			size    = rapid.SampledFrom([]int{1, 10_000, 1 << 20}).Draw(t, "bytes")
 			names   = rapid.IntRange(0, rapid.SampledFrom([]int{0, 3, 2000}).Draw(t, "streams"))
+			count   = rapid.SampledFrom([]int{1, 10, 100, 1200}).Draw(t, "count")
 			waiting []*pending
 		)
-		for _, n := range rapid.SliceOfN(names, 1, 1200).Draw(t, "appends") {
+		for _, n := range rapid.SliceOfN(names, count, count).Draw(t, "appends") {
 			p := waitingFor(size, fmt.Sprint(n), fmt.Sprint(n/2))
 			if n%16 == 7 && len(waiting) > 0 {
 				p.Command = waiting[0].Command // handed in twice
@@ -119,6 +120,20 @@ func TestCollect(t *testing.T) {
 		for range hot {
 			if batch := w.collect(t.Context()); len(batch) != 1 || len(w.held) > batchAppends {
 				t.Fatalf("a batch of %d, and %d are held", len(batch), len(w.held))
+			}
+		}
+	})
+	t.Run("takes no more of what it holds than one call carries", func(t *testing.T) {
+		t.Parallel()
+		const large = batchBytes / 4
+		w := &writer{queue: queueOf(
+			waitingFor(1, "a", "b", "c", "d", "e", "f"),
+			waitingFor(large, "a"), waitingFor(large, "b"), waitingFor(large, "c"),
+			waitingFor(large, "d"), waitingFor(large, "e"), waitingFor(large, "f"),
+		)}
+		for _, want := range []int{1, 4, 2} {
+			if batch := w.collect(t.Context()); len(batch) != want {
+				t.Errorf("a batch of %d, want %d", len(batch), want)
 			}
 		}
 	})

@@ -88,8 +88,13 @@ func start(t *testing.T, log *Log) (stop func()) {
 	go func() { ended <- log.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Error("Run does not end")
 		}
 	})
 	t.Cleanup(stop)

@@ -28,9 +28,10 @@ type proxy struct {
 	cuts  []*cut
 }
 
-// A cut breaks the connection that carries an append with its mark in the data, once.
+// A cut breaks the connection that carries a statement with its mark among the arguments, once.
 type cut struct {
 	mark []byte
+	skip int // so many of them are let through first
 	when moment
 	then func()        // called when it is done, before the client can notice
 	done chan struct{} // closed when the client can notice
@@ -72,9 +73,9 @@ func (d *database) proxied(t *testing.T) (*pgxpool.Pool, *proxy) {
 	return pool, p
 }
 
-// cut arranges for a cut. An append has the mark if it is in an event's data.
-func (p *proxy) cut(mark string, when moment, then func()) *cut {
-	c := &cut{mark: []byte(mark), when: when, then: then, done: make(chan struct{})}
+// cut arranges for a cut.
+func (p *proxy) cut(mark string, skip int, when moment, then func()) *cut {
+	c := &cut{mark: []byte(mark), skip: skip, when: when, then: then, done: make(chan struct{})}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cuts = append(p.cuts, c)
@@ -144,7 +145,10 @@ func (p *proxy) due(message []byte) *cut {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, c := range p.cuts {
-		if message[0] == bind && bytes.Contains(message, c.mark) {
+		if message[0] != bind || !bytes.Contains(message, c.mark) {
+			continue
+		}
+		if c.skip--; c.skip < 0 {
 			p.cuts = append(p.cuts[:i:i], p.cuts[i+1:]...)
 			return c
 		}

@@ -36,7 +36,7 @@ type child struct {
 // sends the death signal when the thread that forked ends, not the process, so
 // that thread must live as long as the child.
 //
-// It calls ended, if there is one, when the child has ended.
+// It calls ended, if there is one, when the child has ended, and then closes done.
 func (p program) start(ended func()) (*child, error) {
 	c := &child{done: make(chan struct{})}
 	started := make(chan error, 1)
@@ -58,10 +58,10 @@ func (p program) live(c *child, started chan<- error, ended func()) {
 	c.pid, c.process = cmd.Process.Pid, cmd.Process
 	started <- nil
 	c.err = cmd.Wait()
-	close(c.done)
 	if ended != nil {
 		ended()
 	}
+	close(c.done)
 }
 
 func (p program) command() *exec.Cmd {

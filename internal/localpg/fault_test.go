@@ -5,6 +5,7 @@ package localpg
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,6 +65,24 @@ func TestKill(t *testing.T) {
 	}
 }
 
+func TestRestartWhileAnotherHasThePort(t *testing.T) {
+	t.Parallel()
+	server := started(t, quick(folder(t)))
+	must(t, server.Kill())
+	for range 3 {
+		other, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: server.port})
+		must(t, err)
+		says(t, server.Restart(t.Context()), "Address already in use", strconv.Itoa(server.port))
+		must(t, other.Close())
+		must(t, server.Restart(t.Context()))
+		must(t, server.Err())
+		if got := query[int](t, server, "SELECT 1"); got != 1 {
+			t.Errorf("read %d", got)
+		}
+		must(t, server.Kill())
+	}
+}
+
 func TestRemoveAfterKill(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -117,7 +136,7 @@ func abandon(t *testing.T, server *Server) *Server {
 		c.signal(syscall.SIGKILL)
 		<-c.done
 	})
-	server.current = &run{child: c}
+	server.current = &run{child: c, exited: server.exited}
 	eventually(t, "the abandoned server is ready", func() bool { return server.saysReady(c.pid) })
 	return server
 }

@@ -31,7 +31,8 @@ type run struct {
 	program  program
 	child    *child
 	log      serverLog
-	intended atomic.Bool // we ended it, or it never became ready
+	exited   chan struct{} // closed if it ends by itself, before child.done is
+	intended atomic.Bool   // we ended it, or it never became ready
 }
 
 // failure says how the run ended and what the server said about it.
@@ -126,6 +127,9 @@ func (s *Server) running() bool {
 		return false
 	}
 	select {
+	case <-s.current.exited:
+		<-s.current.child.done // at once
+		return false
 	case <-s.current.child.done:
 		return false
 	default:
@@ -157,11 +161,10 @@ func (s *Server) launch(ctx context.Context) error {
 		return err
 	}
 	defer log.file.Close()
-	r := &run{program: s.server(log.file), log: log}
-	exited := s.exitedOrNew()
+	r := &run{program: s.server(log.file), log: log, exited: s.exitedOrNew()}
 	c, err := r.program.start(func() {
 		if !r.intended.Load() {
-			close(exited)
+			close(r.exited)
 		}
 	})
 	if err != nil {
@@ -169,7 +172,7 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 	r.child = c
 	s.state.Lock()
-	s.current, s.exited = r, exited
+	s.current, s.exited = r, r.exited
 	s.state.Unlock()
 	if err := s.awaitReady(ctx, r); err != nil {
 		r.intended.Store(true)

@@ -13,7 +13,7 @@ const (
 	folderPattern = "foof-pgtest-*"
 	// staleAfter is the age at which a folder without an owner is one that a
 	// killed process left, and not one whose server is about to start.
-	staleAfter = 15 * time.Minute
+	staleAfter = 5 * time.Minute
 )
 
 // newFolder makes a folder for a server, and removes those that test processes

@@ -36,7 +36,8 @@ func (l *Limiter) Take(c *gin.Context) error {
 		return fmt.Errorf("limiter: %w", err)
 	}
 	if !ok {
-		return fault.TooMany(time.Until(time.Unix(0, int64(reset)))) //nolint:gosec // a time in ns
+		wait := time.Until(time.Unix(0, int64(reset))) //nolint:gosec // a time in ns
+		return fault.TooMany(max(wait, time.Second))   // it may have come in the meantime
 	}
 	return nil
 }
