@@ -57,8 +57,8 @@ type Origin struct {
 const attempts = 100
 
 // Execute carries a command out: it loads its streams, folds them, lets the command decide and appends what follows, and
-// starts over where another command came in between. When it returns a receipt, what was decided is durable; the receipt is
-// zero if nothing was to be changed. Errors are the command's own faults, a fault of kind Unavailable if the log cannot be
+// starts over where another command came in between. When it returns a receipt, what was decided is durable; if nothing was
+// to be changed, or the command refused, it is that of the newest event that this was decided on, and zero if there was none. Errors are the command's own faults, a fault of kind Unavailable if the log cannot be
 // reached or stays contended, or the context's.
 func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[S]) (store.Receipt, error) {
 	id, err := uuid.NewV7()
@@ -106,6 +106,9 @@ func attempt[S State[S]](ctx context.Context, e *Engine, from Origin, id uuid.UU
 
 	facts, verdict := c.Decide(state)
 	if len(facts) == 0 {
+		if n := len(history); n > 0 {
+			r = store.Receipt{Position: history[n-1].Position, Version: history[n-1].Version}
+		}
 		return r, verdict, nil
 	}
 	encoded, err := e.codec.Encode(ctx, facts)

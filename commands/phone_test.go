@@ -44,7 +44,7 @@ func TestRequestCode(t *testing.T) {
 		return RequestCode{Phone: number, Code: "new", At: at, Limits: limits}
 	}
 	then := func(at time.Time) history { return history{requested("new", at)} }
-	after := func(d time.Duration) time.Time { return noon.Add(d) }
+	after := noon.Add
 
 	testExamples(t,
 		example[phone]{

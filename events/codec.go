@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 )
@@ -83,7 +84,7 @@ func (c *Codec) Decode(ctx context.Context, page []Recorded) error {
 	}
 	for i := range page {
 		if p := facts[i].personal; p != nil {
-			if err := open(p, keys, belongs(page[i].Type, page[i].Stream)); err != nil {
+			if err := open(p, keys, page[i].Type, page[i].Stream); err != nil {
 				return decodeError(&page[i], err)
 			}
 		}
@@ -119,11 +120,11 @@ func (c *Codec) seal(ctx context.Context, name, stream string, p Personal) error
 	if keys[owner] == nil {
 		return fmt.Errorf("%s was erased", owner.Stream())
 	}
-	for _, field := range fields {
+	for i, field := range fields {
 		if field.IsZero() {
 			continue
 		}
-		if err := field.seal(keys[owner], belongs(name, stream)); err != nil {
+		if err := field.seal(keys[owner], belongs(name, i, stream)); err != nil {
 			return err
 		}
 	}
@@ -145,9 +146,9 @@ func (c *Codec) keysOf(ctx context.Context, owners map[UserID]bool) (map[UserID]
 	return keys, nil
 }
 
-func open(p Personal, keys map[UserID][]byte, belongs string) error {
+func open(p Personal, keys map[UserID][]byte, name, stream string) error {
 	owner, fields := p.Personal()
-	for _, field := range fields {
+	for i, field := range fields {
 		if field.IsZero() {
 			continue
 		}
@@ -159,14 +160,17 @@ func open(p Personal, keys map[UserID][]byte, belongs string) error {
 			field.erased = true
 			continue
 		}
-		if err := field.open(key, belongs); err != nil {
+		if err := field.open(key, belongs(name, i, stream)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func belongs(name, stream string) string { return name + " of " + stream }
+// belongs says which field of which type of event in which stream a value is.
+func belongs(name string, field int, stream string) string {
+	return name + " field " + strconv.Itoa(field) + " of " + stream
+}
 
 func decodeError(r *Recorded, err error) error {
 	return &DecodeError{Position: r.Position, Stream: r.Stream, Type: r.Type, Schema: r.Schema, Err: err}

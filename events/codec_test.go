@@ -72,7 +72,7 @@ func TestDecodeUpcasts(t *testing.T) {
 	t.Parallel()
 	codec := NewCodec(boxes, keyring{})
 	note := NewPrivate("mind the step")
-	if err := note.seal(keyOf(7), belongs("box.moved", "box-1")); err != nil {
+	if err := note.seal(keyOf(7), belongs("box.moved", 0, "box-1")); err != nil {
 		t.Fatal(err)
 	}
 	sealed, err := note.MarshalJSON()
@@ -207,8 +207,10 @@ func TestDecodeAsksForAllKeysOfAPageAtOnce(t *testing.T) {
 	keys := &asked{}
 	codec := NewCodec(Types, keys)
 	facts := []Event{
-		UserStudentIDChanged{User: 8, StudentID: NewPrivate("1")}, ItemTraded{Item: 1, Buyer: 2, Sold: SoldOut},
-		UserStudentIDChanged{User: 7, StudentID: NewPrivate("2")}, UserProfileChanged{User: 8, Info: NewPrivate("3")},
+		UserStudentIDChanged{User: 8, StudentID: NewPrivate("1")},
+		ItemTraded{Item: 1, Buyer: 2, Sold: SoldOut},
+		UserStudentIDChanged{User: 7, StudentID: NewPrivate("2")},
+		UserProfileChanged{User: 8, Info: NewPrivate("3")},
 	}
 	var page, impersonal []Recorded
 	for _, e := range mustEncode(t, codec, facts...) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,7 +160,7 @@ func golden(t *testing.T, codec *Codec, name string, event Event) []byte {
 	path := filepath.Join(goldenFolder, name+".json")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && *update {
-		text = append(mustEncode(t, codec, event)[0].Data, '\n')
+		text = slices.Concat(mustEncode(t, codec, event)[0].Data, []byte("\n"))
 		err = os.WriteFile(path, text, 0o644)
 	}
 	if err != nil {
@@ -169,8 +170,8 @@ func golden(t *testing.T, codec *Codec, name string, event Event) []byte {
 }
 
 func mayLackFields(event reflect.Type) bool {
-	for i := range event.NumField() {
-		if optional(event.Field(i)) {
+	for field := range event.Fields() {
+		if optional(field) {
 			return true
 		}
 	}
@@ -182,6 +183,6 @@ func optional(field reflect.StructField) bool {
 }
 
 func hasPersonal(e Event) bool {
-	_, ok := reflect.New(reflect.TypeOf(e)).Interface().(Personal)
+	_, ok := reflect.TypeAssert[Personal](reflect.New(reflect.TypeOf(e)))
 	return ok
 }

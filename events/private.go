@@ -71,13 +71,14 @@ func (p *Private) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Personal is an event that holds personal data of one person. Personal gives that person and the fields, in place.
+// Personal is an event that holds personal data of one person. Personal gives that person and the fields, in place. The order
+// of the fields is part of the stored form: a new one comes last.
 type Personal interface {
 	Personal() (UserID, []*Private)
 }
 
 // A sealed value is 12 bytes of nonce, then the text under AES-256-GCM with its tag. What is authenticated besides says
-// where the value belongs, so that it cannot be moved to another event.
+// where the value belongs: it cannot be moved to another field, type of event or stream.
 
 func (p *Private) seal(key []byte, belongs string) error {
 	gcm, err := newGCM(key)

@@ -17,7 +17,7 @@ create table parked_streams (
 );
 
 create table users (
-    id           bigint  primary key,
+    id           bigint  primary key check (id > 0),
     phone        text    not null,
     phone_index  text    not null unique, -- the keyed hash that the phone's stream is named by
     password     uuid    not null,
@@ -33,7 +33,7 @@ create table users (
 );
 
 create table items (
-    id           bigint  primary key,
+    id           bigint  primary key check (id > 0),
     owner        bigint  not null,
     title        text    not null,
     type         int     not null,

@@ -206,9 +206,9 @@ func rows[T any](t *testing.T, pool *pgxpool.Pool, sql string, args ...any) []T 
 	return list
 }
 
-func (d *database) exec(t *testing.T, sql string, args ...any) {
+func (d *database) exec(t *testing.T, sql string) {
 	t.Helper()
-	if _, err := d.owner.Exec(patience(t), sql, args...); err != nil {
+	if _, err := d.owner.Exec(patience(t), sql); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Progress knows how far readers of the log have come, read models above all, so that who has just written something can wait until it shows. In the
-// process that projects it learns of each step at once; elsewhere it asks the checkpoints. It is safe for concurrent use.
+// Progress knows how far readers of the log have come, read models above all, so that who has just written something can wait
+// until it shows. In the process that projects it learns of each step at once; elsewhere it asks the checkpoints. It is safe
+// for concurrent use.
 type Progress struct {
 	pool *pgxpool.Pool
 

@@ -18,7 +18,7 @@ import (
 // Log is what projections need of the log.
 type Log interface {
 	Claim(ctx context.Context, reader string) (*store.Claim, error)
-	Subscribe(ctx context.Context, position events.Position, limit int) iter.Seq2[[]events.Recorded, error]
+	Follow(ctx context.Context, claim *store.Claim, limit int) iter.Seq2[[]events.Recorded, error]
 }
 
 // A Runner keeps one read model up to date. Of all the runners of a projector, in whichever process, one owns the read
@@ -64,12 +64,12 @@ func (r *Runner) Run(ctx context.Context) error {
 func (r *Runner) own(ctx context.Context) error {
 	claim, err := r.Log.Claim(ctx, r.Projector.Name)
 	if err != nil {
-		return err //nolint:wrapcheck // it says it all
+		return err
 	}
 	defer claim.Release(ctx)
 	r.Progress.own(r.Projector.Name, claim.Position)
 	defer r.Progress.disown(r.Projector.Name)
-	for page, err := range r.Log.Subscribe(ctx, claim.Position, pageSize) {
+	for page, err := range r.Log.Follow(ctx, claim, pageSize) {
 		if err != nil {
 			return err
 		}

@@ -47,8 +47,6 @@ type API struct {
 	Numbers Numbers
 	Phones  Phones
 
-	// Head is the position of the newest event.
-	Head func(ctx context.Context) (events.Position, error)
 	// Await returns when every read model shows what is at a position.
 	Await func(ctx context.Context, position events.Position) error
 	Now   func() time.Time
@@ -73,25 +71,18 @@ func (a *API) Routes(r gin.IRouter) {
 const awaitFor = 5 * time.Second
 
 // execute carries a command out for a user, 0 for nobody, and returns what it refuses. Who reads after that sees what was
-// done, also if somebody else had done it just before, so that nothing was left to do. Only if the read models lag badly does
+// done, or what somebody else had done just before that left nothing to do. Only if the read models lag badly does
 // it say success before they show it: what is in the log has happened.
 func execute[S commands.State[S]](ctx context.Context, a *API, user events.UserID, c commands.Command[S]) error {
 	receipt, verdict := commands.Execute(ctx, a.Engine, commands.Origin{Actor: user, Correlation: web.RequestID(ctx)}, c)
-	position := receipt.Position
-	switch {
-	case position == 0 && verdict != nil:
-		return verdict //nolint:wrapcheck // the command's own
-	case position == 0:
-		var err error
-		if position, err = a.Head(ctx); err != nil {
-			return err
-		}
+	if receipt.Position == 0 {
+		return verdict
 	}
 	waiting, cancel := context.WithTimeout(ctx, awaitFor)
 	defer cancel()
-	if err := a.Await(waiting, position); err != nil {
+	if err := a.Await(waiting, receipt.Position); err != nil {
 		a.Logger.WarnContext(ctx, "answered before the read models show it",
 			slog.String("request", web.RequestID(ctx)), slog.Any("error", err))
 	}
-	return verdict //nolint:wrapcheck // the command's own
+	return verdict
 }

@@ -56,11 +56,11 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	}
 	numbering, err := phone.NewNumbering(c.PhoneRegion)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the setting
+		return nil, err
 	}
 	signer, err := token.NewSigner([]byte(c.JWTSecret), c.TokenLifetime, around.now)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // in words already
+		return nil, err
 	}
 	pool, err := connect(ctx, string(c.DatabaseURL))
 	if err != nil {
@@ -70,7 +70,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	secrets, err := vault.Open(ctx, pool, master)
 	if err != nil {
 		pool.Close()
-		return nil, err //nolint:wrapcheck // in words already
+		return nil, err
 	}
 	codec := events.NewCodec(events.Types, secrets)
 	progress := a.project(codec)
@@ -81,7 +81,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	if c.CodesPerAddress > 0 {
 		if a.limiter, err = web.NewLimiter(c.CodesPerAddress, 15*time.Minute); err != nil {
 			pool.Close()
-			return nil, err //nolint:wrapcheck // nothing to add
+			return nil, err
 		}
 	}
 
@@ -89,7 +89,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	reading := &readapi.API{Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering}
 	writing := &writeapi.API{
 		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Numbers: a.log, Phones: numbering,
-		Head: a.log.Head, Await: progress.Await, Now: around.now,
+		Await: progress.Await, Now: around.now,
 		CodeLimits: c.codeLimits(), PerAddress: a.limiter, MinPassword: c.MinPassword, Logger: around.logger,
 	}
 	routes := []func(gin.IRouter){reading.Routes, writing.Routes}
@@ -99,7 +99,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	a.handler, err = web.New(web.Options{Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout}, routes...)
 	if err != nil {
 		pool.Close()
-		return nil, err //nolint:wrapcheck // in words already
+		return nil, err
 	}
 	return a, nil
 }
@@ -119,7 +119,7 @@ func (a *app) project(codec *events.Codec) *projections.Progress {
 func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundings) error {
 	router, err := feed.NewRouter(a.log, a.logger, a.config.ShutdownTimeout)
 	if err != nil {
-		return err //nolint:wrapcheck // in words already
+		return err
 	}
 	texts := &sms.Reactor{Codec: codec, Codes: secrets, Sender: around.sender, Now: around.now, Logger: a.logger}
 	router.Add(sms.Reader, sms.Types, texts.Handle)
@@ -163,7 +163,7 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 		}
 		return nil
 	})
-	return g.Wait() //nolint:wrapcheck // wrapped where they come from
+	return g.Wait()
 }
 
 // connect opens a pool that acts as foof_service, which cannot rewrite history.

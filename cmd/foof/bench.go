@@ -29,10 +29,10 @@ func (b benchLog) Run(ctx context.Context, t terminal) error {
 	}
 	report, err := bench.Log(ctx, options, func(what string) { fmt.Fprintln(t.err, what) })
 	if err != nil {
-		return err //nolint:wrapcheck // in words already
+		return err
 	}
 	if b.JSON {
-		return json.NewEncoder(t.out).Encode(report) //nolint:wrapcheck // nothing to add
+		return json.NewEncoder(t.out).Encode(report)
 	}
-	return report.WriteTable(t.out) //nolint:wrapcheck // nothing to add
+	return report.WriteTable(t.out)
 }

@@ -125,7 +125,7 @@ func (s *service) do(t testing.TB, r *http.Request) answer {
 }
 
 // inside is what no answer may show: stacks, SQL, paths.
-var inside = regexp.MustCompile(`(?i)goroutine |panic|\.go:|sqlstate|pgx|pq:|select .* from|insert into|syntax error|/work/|/tmp/|/root/|127\.0\.0\.1`)
+var inside = regexp.MustCompile(`goroutine |panic|\.go:|SQLSTATE|pgx[./]|pgconn|ERROR:|(?i:select .* from|insert into|syntax error)|/work/|/tmp/|/root/|127\.0\.0\.1`)
 
 func (a answer) check(t testing.TB, id string, mayBeDown bool) {
 	t.Helper()

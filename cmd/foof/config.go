@@ -57,9 +57,10 @@ func (secret) MarshalText() ([]byte, error) { return []byte(unprinted), nil } //
 // configFrom reads a configuration from an environment, and checks it. The error names every setting that is wrong.
 func configFrom(environment map[string]string) (config, error) {
 	c, err := env.ParseAsWithOptions[config](env.Options{Environment: environment})
-	faults := unreadable(err)
-	for _, f := range c.check() {
-		if !slices.ContainsFunc(faults, func(known badSetting) bool { return known.name == f.name }) {
+	unread := unreadable(err)
+	faults := slices.Clone(unread)
+	for _, f := range c.check() { // of what could not even be read, that is enough
+		if !slices.ContainsFunc(unread, func(known badSetting) bool { return known.name == f.name }) {
 			faults = append(faults, f)
 		}
 	}

@@ -48,7 +48,7 @@ func (d devCommand) Run(ctx context.Context, t terminal) (err error) {
 		return fmt.Errorf("another foof dev runs on %s: stop it first, or choose another folder with --data (%w)", d.Data, err)
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // in words already
+		return err
 	}
 	defer func() {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
@@ -156,10 +156,10 @@ func devRoutes(outbox *sms.Outbox) func(*app) func(gin.IRouter) {
 			ctx := c.Request.Context()
 			head, err := a.log.Head(ctx)
 			if err != nil {
-				return err //nolint:wrapcheck // in words already
+				return err
 			}
 			if err := reactors.Await(ctx, head); err != nil { // so that what was asked for before is there
-				return err //nolint:wrapcheck // in words already
+				return err
 			}
 			messages := []shown{}
 			for _, m := range outbox.Messages(c.Query("to")) {

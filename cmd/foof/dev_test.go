@@ -158,7 +158,7 @@ func underLoad(t *testing.T, p *person, enough int64, then func()) map[int64]str
 	return known
 }
 
-// TestDevEndsInWordsWhenItsPostgreSQLDoes kills the postmaster.
+// TestDevSaysWhenItsPostgreSQLEnds kills the postmaster.
 func TestDevSaysWhenItsPostgreSQLEnds(t *testing.T) {
 	t.Parallel()
 	data := dataFolder(t)

@@ -55,5 +55,5 @@ func run(ctx context.Context, t terminal, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w; see foof --help", err)
 	}
-	return command.Run() //nolint:wrapcheck // the command's own words
+	return command.Run()
 }

@@ -38,13 +38,13 @@ func (m migrateStatus) Run(ctx context.Context, t terminal) error {
 	var state migrations.Status
 	err := withConn(ctx, m.DatabaseURL, func(conn *pgx.Conn) (err error) {
 		state, err = migrations.State(ctx, conn)
-		return err //nolint:wrapcheck // in words already
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	if m.JSON {
-		return json.NewEncoder(t.out).Encode(state) //nolint:wrapcheck // nothing to add
+		return json.NewEncoder(t.out).Encode(state)
 	}
 	fmt.Fprintf(t.out, "at migration %d of %d\n", state.Current, state.Latest)
 	for _, name := range state.Pending {

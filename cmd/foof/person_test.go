@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -9,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"foof/commands"
 	"foof/events"
 	"foof/internal/token"
+	"foof/internal/vault"
 )
 
 // person is somebody with an account. What they post has their token in it.
@@ -62,12 +65,71 @@ func (s *service) register(t testing.TB, number ...string) *person {
 	return p
 }
 
-// join opens an account for a new number, without logging in: hashing a password once is dear enough for a crowd.
+// join opens an account for a new number, without logging in: hashing a password once is dear enough.
 func (s *service) join(t testing.TB) *person {
 	t.Helper()
 	p := &person{service: s, number: newNumber(), password: "correct-horse"}
 	s.tryCode(t, p.number, s.code(t, p.number)).succeeded(t)
 	p.id = value[int64](t, s.db, `select id from users where phone = $1`, p.number)
+	p.sign(t)
+	return p
+}
+
+// crowd opens that many accounts by the commands themselves, which share one password: to hash each under the race detector
+// takes longer than all that they then do.
+func (s *service) crowd(t *testing.T, n int) []*person {
+	t.Helper()
+	ctx := patience(t)
+	master, err := s.app.config.masterKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets, err := vault.Open(ctx, s.app.pool, master)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := commands.NewEngine(s.app.log, events.NewCodec(events.Types, secrets))
+	shared, err := secrets.NewPassword(ctx, "correct-horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	register := func() (*person, error) {
+		p := &person{service: s, number: newNumber(), password: "correct-horse"}
+		phone, now := secrets.PhoneIndex(p.number), time.Now()
+		code, err := secrets.NewCode(ctx, phone, p.number)
+		if err != nil {
+			return nil, err
+		}
+		user, err := s.app.log.NextUser(ctx)
+		if err != nil {
+			return nil, err
+		}
+		_, err = commands.Execute(ctx, engine, commands.Origin{}, commands.RequestCode{Phone: phone, Code: code, At: now})
+		if err := errors.Join(err, secrets.NewUserKey(ctx, user)); err != nil {
+			return nil, err
+		}
+		p.id = int64(user)
+		_, err = commands.Execute(ctx, engine, commands.Origin{}, commands.RegisterUser{
+			User: user, Number: p.number, Phone: phone, Codes: []string{code}, Password: shared, At: now,
+		})
+		return p, err
+	}
+	people := make([]*person, n)
+	for i := range people {
+		if people[i], err = register(); err != nil {
+			t.Fatal(err)
+		}
+		people[i].sign(t)
+	}
+	until(t, "the crowd is there", func() bool {
+		return value[int](t, s.db, `select count(*) from users where id = $1`, people[n-1].id) == 1
+	})
+	return people
+}
+
+// sign makes a token as logging in does.
+func (p *person) sign(t testing.TB) {
+	t.Helper()
 	signer, err := token.NewSigner([]byte(testSecret), time.Hour, time.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +137,6 @@ func (s *service) join(t testing.TB) *person {
 	if p.token, err = signer.Sign(events.UserID(p.id), 0); err != nil {
 		t.Fatal(err)
 	}
-	return p
 }
 
 // login gets a new token.

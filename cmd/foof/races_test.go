@@ -74,7 +74,7 @@ func outcomes(t *testing.T, got, want map[string]int) {
 func TestRaces(t *testing.T) {
 	t.Parallel()
 	services := fleet(t, 2)
-	crowd := atOnce(racers, func(i int) *person { return services[i%2].join(t) })
+	crowd := services[0].crowd(t, racers)
 	for n, name := range map[int]string{1: "on one service", 2: "on two services over one database"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -269,7 +269,7 @@ func TestAReadOnEitherServiceShowsWhatThePOSTOnTheOtherDid(t *testing.T) {
 	t.Parallel()
 	services := fleet(t, 2)
 	const writers, rounds = 4, 12
-	people := atOnce(2*writers, func(i int) *person { return services[i%2].join(t) })
+	people := services[0].crowd(t, 2*writers)
 	writes := 0
 	for _, n := range atOnce(writers, func(i int) int {
 		writer, buyer := people[i], people[writers+i]

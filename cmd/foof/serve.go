@@ -51,7 +51,7 @@ func refuseUnmigrated(ctx context.Context, databaseURL string) error {
 	return withConn(ctx, databaseURL, func(conn *pgx.Conn) error {
 		state, err := migrations.State(ctx, conn)
 		if err != nil {
-			return err //nolint:wrapcheck // in words already
+			return err
 		}
 		if state.Current > state.Latest {
 			return fmt.Errorf("the database is at migration %d and this foof knows %d: run a newer foof", state.Current, state.Latest)

@@ -235,6 +235,9 @@ func TestAppendWhileTheDatabaseIsAway(t *testing.T) {
 		if r := mustAppend(t, log, next("0", 0)); r.Position != 1 {
 			t.Errorf("the first append is at %d", r.Position)
 		}
+		cut := proxy.cut(mark, 0, beforeRequest, nil) // and then it is patient again
+		mustAppend(t, log, shapes["one event"]())
+		<-cut.done
 	})
 	t.Run("is in doubt if it may have got through", func(t *testing.T) {
 		t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
 	"foof/events"
 
@@ -40,7 +41,7 @@ func (l *Log) ReadAfter(ctx context.Context, position events.Position, limit int
 func (l *Log) Subscribe(ctx context.Context, position events.Position, limit int) iter.Seq2[[]events.Recorded, error] {
 	return func(yield func([]events.Recorded, error) bool) {
 		for {
-			page, err := l.next(ctx, position, limit)
+			page, err := l.next(ctx, position, limit, nil)
 			if !yield(page, err) || err != nil {
 				return
 			}
@@ -49,12 +50,15 @@ func (l *Log) Subscribe(ctx context.Context, position events.Position, limit int
 	}
 }
 
-func (l *Log) next(ctx context.Context, position events.Position, limit int) ([]events.Recorded, error) {
+// next waits for what follows position. It gives up with nothing when idle fires.
+func (l *Log) next(ctx context.Context, position events.Position, limit int, idle <-chan time.Time) ([]events.Recorded, error) {
 	for ctx.Err() == nil {
 		page, wait := l.tail.after(position, limit)
 		if wait != nil {
 			select {
 			case <-wait:
+			case <-idle:
+				return nil, nil
 			case <-ctx.Done():
 			}
 			continue

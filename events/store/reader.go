@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"foof/events"
@@ -24,7 +25,7 @@ type Claim struct {
 	conn     *pgx.Conn       // has the lock: who loses the connection loses the claim, and cannot move the checkpoint either
 }
 
-// standBy is how long one waits between two looks whether a claim has become free.
+// standBy is how long one waits between two looks whether a claim has become free, or is still held.
 const standBy = time.Second
 
 // Claim waits until nobody else has the claim to this reader's name, and takes it. A new reader's checkpoint is 0.
@@ -90,6 +91,40 @@ func (c *Claim) move(ctx context.Context, db interface {
 		err = ErrMoved
 	}
 	return err
+}
+
+// Follow yields what comes after the checkpoint of a claim, as Subscribe does. The consumer advances the claim over each page
+// before it takes the next. While nothing happens, Follow sees to it that the claim still holds: that its connection lives, and
+// that the checkpoint did not go back in a crash; if not, the error says so.
+func (l *Log) Follow(ctx context.Context, c *Claim, limit int) iter.Seq2[[]events.Recorded, error] {
+	return func(yield func([]events.Recorded, error) bool) {
+		idle := time.NewTicker(standBy)
+		defer idle.Stop()
+		for {
+			page, err := l.next(ctx, c.Position, limit, idle.C)
+			if err == nil && page == nil {
+				if err = c.check(ctx); err == nil {
+					continue
+				}
+			}
+			if !yield(page, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// check is an error if the claim is lost, and ErrMoved if the checkpoint is not where it was left.
+func (c *Claim) check(ctx context.Context) error {
+	const sql = `select position from checkpoints where reader = $1`
+	var position events.Position
+	if err := c.conn.QueryRow(ctx, sql, c.Reader).Scan(&position); err != nil {
+		return fmt.Errorf("claim of %s: %w", c.Reader, err)
+	}
+	if position != c.Position {
+		return fmt.Errorf("claim of %s: %w from %d to %d", c.Reader, ErrMoved, c.Position, position)
+	}
+	return nil
 }
 
 // Release gives the claim up, also when ctx has ended.

@@ -39,7 +39,7 @@ func (l *Log) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.write(ctx) })
 	g.Go(func() error { return l.watch(ctx) })
-	return g.Wait() //nolint:wrapcheck // theirs are wrapped already
+	return g.Wait()
 }
 
 // An Append is what one command adds to the log, all or nothing, in one or several streams.

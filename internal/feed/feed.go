@@ -21,7 +21,7 @@ import (
 // Log is what a Subscriber needs of the log.
 type Log interface {
 	Claim(ctx context.Context, reader string) (*store.Claim, error)
-	Subscribe(ctx context.Context, position events.Position, limit int) iter.Seq2[[]events.Recorded, error]
+	Follow(ctx context.Context, claim *store.Claim, limit int) iter.Seq2[[]events.Recorded, error]
 }
 
 // Subscriber is a message.Subscriber over the log. A topic is the name of a reader: each has a checkpoint of its own, and in
@@ -45,7 +45,7 @@ func NewSubscriber(log Log, logger *slog.Logger, types ...string) *Subscriber {
 	for _, t := range types {
 		s.types[t] = true
 	}
-	s.closing, s.close = context.WithCancel(context.Background()) //nolint:contextcheck // it has a life of its own
+	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
 
@@ -62,7 +62,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, reader string) (<-chan *mess
 		return nil, errors.New("feed: the subscriber is closed")
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.closing, cancel)
+	stop := context.AfterFunc(s.closing, cancel) //nolint:contextcheck // it ends with either of the two
 	messages := make(chan *message.Message)
 	s.running.Go(func() {
 		defer cancel()
@@ -91,10 +91,10 @@ func (s *Subscriber) Close() error {
 func (s *Subscriber) follow(ctx context.Context, reader string, messages chan<- *message.Message) error {
 	claim, err := s.log.Claim(ctx, reader)
 	if err != nil {
-		return err //nolint:wrapcheck // it says it all
+		return err
 	}
 	defer claim.Release(ctx)
-	for page, err := range s.log.Subscribe(ctx, claim.Position, pageSize) {
+	for page, err := range s.log.Follow(ctx, claim, pageSize) {
 		if err != nil {
 			return err
 		}
@@ -106,12 +106,12 @@ func (s *Subscriber) follow(ctx context.Context, reader string, messages chan<- 
 				return ctx.Err()
 			}
 			if err := claim.Advance(ctx, page[i].Position, nil); err != nil {
-				return err //nolint:wrapcheck // it says it all
+				return err
 			}
 		}
 		if last := page[len(page)-1].Position; last > claim.Position {
 			if err := claim.Advance(ctx, last, nil); err != nil {
-				return err //nolint:wrapcheck // it says it all
+				return err
 			}
 		}
 	}

@@ -351,7 +351,7 @@ func TestSubscriptionEnds(t *testing.T) {
 
 func TestNothingIsLeftRunning(t *testing.T) { //nolint:paralleltest // it looks at the goroutines of the whole process
 	before := goleak.IgnoreCurrent()
-	t.Run("the test", func(t *testing.T) { //nolint:paralleltest // likewise
+	t.Run("the test", func(t *testing.T) {
 		w := newWorld(t)
 		w.append(t, happened, happened)
 		s := w.subscriber(t)

@@ -1,5 +1,3 @@
-//go:build watermill
-
 package feed
 
 import (
@@ -103,7 +101,7 @@ func (s *topics) Subscribe(ctx context.Context, topic string) (<-chan *message.M
 	}
 	s.subs = append(s.subs, sub)
 	opened := make(chan *message.Message)
-	s.all.Go(func() {
+	s.all.Go(func() { //nolint:contextcheck // each message has one of its own
 		defer close(opened)
 		for msg := range sealed {
 			forward(msg, opened)

@@ -60,8 +60,7 @@ func (w *Webhook) Send(ctx context.Context, m Message) error {
 
 // withoutURL is what went wrong, without the URL that it went wrong with.
 func withoutURL(err error) error {
-	var failed *url.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
 	}
 	return err

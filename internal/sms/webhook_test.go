@@ -46,9 +46,10 @@ func provider(t *testing.T, answer http.HandlerFunc) (*Webhook, <-chan received)
 		answer(w, r)
 	}))
 	t.Cleanup(server.Close)
+	client := server.Client() // with connections of its own: a closing server ends those that are shared
+	client.Timeout = time.Minute
 	return &Webhook{
-		URL: server.URL + "/token-in-path?key=token-in-query", Secret: secret,
-		Client: &http.Client{Timeout: time.Minute}, Now: func() time.Time { return noon },
+		URL: server.URL + "/token-in-path?key=token-in-query", Secret: secret, Client: client, Now: func() time.Time { return noon },
 	}, requests
 }
 
@@ -190,7 +191,7 @@ func TestWebhookThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			webhook := &Webhook{URL: address, Secret: secret, Client: &http.Client{}, Now: func() time.Time { return noon }}
+			webhook := &Webhook{URL: address, Secret: secret, Client: &http.Client{Transport: &http.Transport{}}, Now: func() time.Time { return noon }}
 			err := webhook.Send(t.Context(), codeMessage())
 			if err == nil {
 				t.Error("it did not")

@@ -67,8 +67,8 @@ func (s *Signer) Verify(token string) (Claims, error) {
 	}
 	var p payload
 	_, err := jwt.ParseWithClaims(token, &p, func(*jwt.Token) (any, error) { return s.secret, nil },
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-		jwt.WithStrictDecoding(), jwt.WithTimeFunc(s.now), jwt.WithLeeway(time.Minute))
+		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(),
+		jwt.WithStrictDecoding(), jwt.WithTimeFunc(s.now))
 	if err != nil {
 		return Claims{}, fmt.Errorf("token: %w", err)
 	}

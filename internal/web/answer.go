@@ -30,6 +30,9 @@ func Success(c *gin.Context) { Answer(c, Succeeded()) }
 // Answer answers with status 200 and a JSON body, text as it is.
 func Answer(c *gin.Context, body any) { c.PureJSON(http.StatusOK, body) }
 
+// statusClientGone is for the log alone, as nginx writes it: nobody is there to read an answer.
+const statusClientGone = 499
+
 // status is how each kind of fault is answered.
 var status = map[fault.Kind]int{
 	fault.KindInternal:    http.StatusInternalServerError,
@@ -61,6 +64,10 @@ func fail(c *gin.Context, err error) {
 	}
 	if c.Writer.Written() {
 		return // too late to say anything
+	}
+	if errors.Is(err, context.Canceled) && c.Request.Context().Err() != nil {
+		c.AbortWithStatus(statusClientGone)
+		return
 	}
 	if f.RetryAfter > 0 {
 		seconds := (f.RetryAfter + time.Second - 1) / time.Second

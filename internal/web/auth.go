@@ -49,7 +49,7 @@ func bearer(authorization string) string {
 
 // Form reads the body of a request.
 func Form(c *gin.Context) (*form.Form, error) {
-	return form.Read(c.Writer, c.Request, form.Limits{}) //nolint:wrapcheck // a fault already
+	return form.Read(c.Writer, c.Request, form.Limits{})
 }
 
 func (a *Auth) caller(c *gin.Context, text string) (events.UserID, error) {

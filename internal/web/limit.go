@@ -47,5 +47,5 @@ func (l *Limiter) Close() error {
 	if l == nil {
 		return nil
 	}
-	return l.store.Close(context.Background()) //nolint:wrapcheck // nothing to add
+	return l.store.Close(context.Background())
 }

@@ -26,7 +26,7 @@ import (
 func serve(t *testing.T, h Handler, change ...func(*http.Request, *Options)) (*httptest.ResponseRecorder, map[string]any) {
 	t.Helper()
 	var logged bytes.Buffer
-	request := httptest.NewRequest(http.MethodGet, "/thing/secret-path?q=secret-query", nil)
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/thing/secret-path?q=secret-query", http.NoBody)
 	options := Options{Logger: slog.New(slog.NewJSONHandler(&logged, nil)), Timeout: time.Minute}
 	for _, f := range change {
 		f(request, &options)
@@ -89,7 +89,7 @@ func TestFaultsAreAnswered(t *testing.T) {
 
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
-	_, refused := net.DialTimeout("tcp", "127.0.0.1:1", time.Minute)
+	_, refused := (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:1")
 	for name, c := range map[string]struct {
 		err  error
 		want bool
@@ -204,7 +204,7 @@ func TestLimiter(t *testing.T) {
 	t.Parallel()
 	from := func(address string) *gin.Context {
 		c, _ := gin.CreateTestContext(httptest.NewRecorder())
-		c.Request = httptest.NewRequest(http.MethodPost, "/", nil)
+		c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
 		c.Request.RemoteAddr = address + ":1234"
 		return c
 	}
