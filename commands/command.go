@@ -57,9 +57,10 @@ type Origin struct {
 const attempts = 100
 
 // Execute carries a command out: it loads its streams, folds them, lets the command decide and appends what follows, and
-// starts over where another command came in between. When it returns a receipt, what was decided is durable; if nothing was
-// to be changed, or the command refused, it is that of the newest event that this was decided on, and zero if there was none. Errors are the command's own faults, a fault of kind Unavailable if the log cannot be
-// reached or stays contended, or the context's.
+// starts over where another command came in between. The receipt is that of what was decided, which is durable then; where
+// nothing was to be changed, or the command refused, it is that of the newest event that this was decided on, and zero if there
+// was none. Errors are the command's own faults, a fault of kind Unavailable if the log cannot be reached or stays contended,
+// or the context's.
 func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[S]) (store.Receipt, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -67,7 +68,7 @@ func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[
 	}
 	for range attempts {
 		receipt, verdict, err := attempt(ctx, e, from, id, c)
-		var conflict *store.Conflict
+		var conflict *store.ConflictError
 		switch {
 		case errors.As(err, &conflict):
 			continue

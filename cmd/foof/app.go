@@ -96,7 +96,8 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	for _, add := range extra {
 		routes = append(routes, add(a))
 	}
-	a.handler, err = web.New(web.Options{Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout}, routes...)
+	options := web.Options{Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout}
+	a.handler, err = web.New(options, routes...) //nolint:contextcheck // requests have their own
 	if err != nil {
 		pool.Close()
 		return nil, err
@@ -131,7 +132,7 @@ func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundin
 // them what they need winds up: nothing that was acknowledged is lost. It returns when all has ended.
 func (a *app) Run(ctx context.Context, listener net.Listener) error {
 	defer a.pool.Close()
-	defer a.limiter.Close()
+	defer a.limiter.Close() //nolint:contextcheck // it is of memory, and does not wait
 
 	// What requests need ends after them.
 	background, windUp := context.WithCancel(context.WithoutCancel(ctx))

@@ -60,11 +60,11 @@ func (d devCommand) Run(ctx context.Context, t terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := migrate(ctx, string(c.DatabaseURL), func(name string) { logger.InfoContext(ctx, "migrating", "to", name) }); err != nil {
+	if err := migrate(ctx, string(c.DatabaseURL), func(name string) { logger.InfoContext(ctx, "migrating", slog.String("to", name)) }); err != nil {
 		return err
 	}
 	outbox := &sms.Outbox{}
-	a, err := newApp(ctx, c, surroundings{logger: logger, sender: outbox, now: time.Now}, devRoutes(outbox))
+	a, err := newApp(ctx, c, surroundings{logger: logger, sender: outbox, now: time.Now}, devRoutes(outbox)) //nolint:contextcheck // requests have their own
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func keepSecrets(path string) (secrets, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		s = secrets{JWT: drawSecret(), Master: drawSecret()}
-		text, err = json.Marshal(s)
+		text, err = json.Marshal(s) //nolint:gosec // into a file that is its owner's alone
 		if err != nil {
 			return s, fmt.Errorf("secrets: %w", err)
 		}

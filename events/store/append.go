@@ -20,13 +20,13 @@ var ErrUnavailable = errors.New("the log's database is not available")
 // for it. The same Append again, with the same command id, is safe, and finds out.
 var ErrInDoubt = errors.New("the append may or may not be in the log")
 
-// Conflict refuses an append because a stream is not at the version that it expected. Nothing was appended.
-type Conflict struct {
+// ConflictError refuses an append because a stream is not at the version that it expected. Nothing was appended.
+type ConflictError struct {
 	Stream           string
 	Expected, Actual events.Version
 }
 
-func (c *Conflict) Error() string {
+func (c *ConflictError) Error() string {
 	return fmt.Sprintf("%s is at version %d, not %d", c.Stream, c.Actual, c.Expected)
 }
 
@@ -46,7 +46,7 @@ type outcome struct {
 }
 
 // Append makes what a command did durable, all of it or nothing. Once it returns a receipt, the events are on disk and
-// readers can see them. Errors: *Conflict, ErrClosed, ErrUnavailable and ErrInDoubt; any other means that the append itself
+// readers can see them. Errors: *ConflictError, ErrClosed, ErrUnavailable and ErrInDoubt; any other means that the append itself
 // is wrong. When ctx ends while the writer has the append, the outcome is in doubt.
 func (l *Log) Append(ctx context.Context, a Append) (Receipt, error) {
 	p, err := newPending(a)

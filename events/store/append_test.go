@@ -22,7 +22,7 @@ func TestAppend(t *testing.T) {
 		when  Append
 
 		then    Receipt
-		refused *Conflict
+		refused *ConflictError
 		log     []string // what the log has after it
 	}{
 		"to a new stream begins it": {
@@ -51,32 +51,32 @@ func TestAppend(t *testing.T) {
 		"to a stream that exists already is refused as new": {
 			given:   []Append{next("a", 0)},
 			when:    next("a", 0),
-			refused: &Conflict{"a", 0, 1}, log: []string{"a@1"},
+			refused: &ConflictError{"a", 0, 1}, log: []string{"a@1"},
 		},
 		"behind its stream is refused": {
 			given:   []Append{next("a", 0), next("a", 1), next("a", 2)},
 			when:    next("a", 1),
-			refused: &Conflict{"a", 1, 3}, log: []string{"a@1", "a@2", "a@3"},
+			refused: &ConflictError{"a", 1, 3}, log: []string{"a@1", "a@2", "a@3"},
 		},
 		"ahead of its stream is refused": {
 			given:   []Append{next("a", 0)},
 			when:    next("a", 4),
-			refused: &Conflict{"a", 4, 1}, log: []string{"a@1"},
+			refused: &ConflictError{"a", 4, 1}, log: []string{"a@1"},
 		},
 		"of several events behind their stream is refused whole": {
 			given:   []Append{next("a", 0)},
 			when:    command(at{"a": 0}, fact("a", `1`), fact("a", `2`)),
-			refused: &Conflict{"a", 0, 1}, log: []string{"a@1"},
+			refused: &ConflictError{"a", 0, 1}, log: []string{"a@1"},
 		},
 		"to several streams is refused whole if one has moved": {
 			given:   []Append{next("b", 0)},
 			when:    command(at{"a": 0, "b": 0, "c": 0}, fact("a", `1`), fact("b", `2`), fact("c", `3`)),
-			refused: &Conflict{"b", 0, 1}, log: []string{"b@1"},
+			refused: &ConflictError{"b", 0, 1}, log: []string{"b@1"},
 		},
 		"is refused if a stream that it only watches has moved": {
 			given:   []Append{next("b", 0), next("b", 1)},
 			when:    command(at{"a": 0, "b": 1}, fact("a", `1`)),
-			refused: &Conflict{"b", 1, 2}, log: []string{"b@1", "b@2"},
+			refused: &ConflictError{"b", 1, 2}, log: []string{"b@1", "b@2"},
 		},
 		"that is repeated has its first receipt": {
 			given: []Append{repeated, next("c", 0)},
@@ -107,7 +107,7 @@ func TestAppend(t *testing.T) {
 			}
 			receipt, err := log.Append(patience(t), c.when)
 
-			var conflict *Conflict
+			var conflict *ConflictError
 			if errors.As(err, &conflict) {
 				err = nil
 			}
@@ -166,7 +166,7 @@ func TestAppendRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			receipt, err := log.Append(patience(t), a)
-			var conflict *Conflict
+			var conflict *ConflictError
 			switch {
 			case err == nil:
 				t.Errorf("it was appended at %d", receipt.Position)

@@ -99,7 +99,7 @@ type columns struct {
 func columnsOf(appends []*pending) *columns {
 	c := &columns{}
 	for i, p := range appends {
-		n := int32(i) //nolint:gosec // at most batchAppends
+		n := int32(i)
 		for stream, version := range p.Expect {
 			c.expectAppend = append(c.expectAppend, n)
 			c.expectStream = append(c.expectStream, stream)

@@ -85,7 +85,7 @@ func (m *model) append(p *pending) []string {
 	var conflicts []string
 	for stream, version := range p.Expect {
 		if actual := m.streams[stream]; actual != version {
-			conflicts = append(conflicts, (&Conflict{stream, version, actual}).Error())
+			conflicts = append(conflicts, (&ConflictError{stream, version, actual}).Error())
 		}
 	}
 	if len(conflicts) > 0 {

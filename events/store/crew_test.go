@@ -160,7 +160,7 @@ func (a *appender) try(ctx context.Context, n note) (Receipt, result) {
 		defer cancel()
 	}
 	receipt, err := a.log().Append(ctx, n.Append)
-	var conflict *Conflict
+	var conflict *ConflictError
 	switch {
 	case err == nil:
 		return receipt, isIn

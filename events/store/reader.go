@@ -84,7 +84,8 @@ func (c *Claim) Advance(ctx context.Context, to events.Position, within func(tx 
 // move is one statement, and so a transaction by itself where there is none.
 func (c *Claim) move(ctx context.Context, db interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
-}, to events.Position) error {
+}, to events.Position,
+) error {
 	const sql = `update checkpoints set position = $3 where reader = $1 and position = $2`
 	tag, err := db.Exec(ctx, sql, c.Reader, c.Position, to)
 	if err == nil && tag.RowsAffected() != 1 {

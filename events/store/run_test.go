@@ -69,6 +69,42 @@ func TestRun(t *testing.T) {
 			}
 		}
 	})
+	t.Run("ends while everybody wants the same stream", func(t *testing.T) {
+		t.Parallel()
+		var (
+			log       = Open(newDatabase(t).service(t))
+			stop      = start(t, log)
+			ctx       = patience(t)
+			appenders sync.WaitGroup
+			conflicts = make(chan struct{}, 1000)
+		)
+		for range 32 { // some of them are always held for the next batch
+			appenders.Go(func() {
+				var (
+					err      error
+					conflict *ConflictError
+				)
+				for version := events.Version(0); err == nil || errors.As(err, &conflict); version++ {
+					if conflict != nil {
+						version = conflict.Actual
+						select {
+						case conflicts <- struct{}{}:
+						default:
+						}
+					}
+					_, err = log.Append(ctx, next("hot", version))
+				}
+				if !errors.Is(err, ErrClosed) {
+					t.Errorf("%v, want %v", err, ErrClosed)
+				}
+			})
+		}
+		for range 100 {
+			<-conflicts
+		}
+		stop()
+		appenders.Wait()
+	})
 	t.Run("answers what it took when it is told to end", func(t *testing.T) {
 		t.Parallel()
 		d := newDatabase(t)

@@ -185,13 +185,13 @@ func (w *writer) appendAll(ctx context.Context, batch []*pending) (rest []*pendi
 	if err != nil {
 		return batch, err
 	}
-	conflicts := make(map[*pending]*Conflict, len(refused))
+	conflicts := make(map[*pending]*ConflictError, len(refused))
 	for i, n := range refused {
 		p, stream := batch[n], refusedStream[i]
 		if conflicts[p] == nil {
 			rest = append(rest, p)
 		}
-		conflicts[p] = &Conflict{Stream: stream, Expected: p.Expect[stream], Actual: events.Version(refusedVersion[i])}
+		conflicts[p] = &ConflictError{Stream: stream, Expected: p.Expect[stream], Actual: events.Version(refusedVersion[i])}
 	}
 	w.accept(batch, conflicts, before, at)
 	if len(rest) == 0 {
@@ -208,7 +208,7 @@ func (w *writer) appendAll(ctx context.Context, batch []*pending) (rest []*pendi
 
 // accept answers what was made durable of a batch, all but the appends in conflict, from the position after before on.
 // Subscribers get it first.
-func (w *writer) accept(batch []*pending, conflicts map[*pending]*Conflict, before events.Position, at time.Time) {
+func (w *writer) accept(batch []*pending, conflicts map[*pending]*ConflictError, before events.Position, at time.Time) {
 	page := make([]events.Recorded, 0, len(batch))
 	receipts := make([]Receipt, len(batch))
 	at = at.UTC()

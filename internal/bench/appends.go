@@ -8,11 +8,11 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-
 	"foof/events"
 	"foof/events/store"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // insertClients are the numbers of connections on which bare INSERTs are measured.
@@ -114,7 +114,7 @@ func logClients(log *store.Log, s *samples, n, wrongEvery int) []client {
 				Events:  []events.Encoded{e},
 				Meta:    next.metadata(),
 			})
-			switch conflict := (*store.Conflict)(nil); {
+			switch conflict := (*store.ConflictError)(nil); {
 			case wrong && errors.As(err, &conflict):
 				return 0, nil
 			case err != nil:

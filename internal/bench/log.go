@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"foof/events/store"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // LogOptions say what to measure. Zero values are the defaults.

@@ -12,12 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"foof/internal/localpg"
+	"foof/migrations"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"foof/internal/localpg"
-	"foof/migrations"
 )
 
 // place is the database that is measured on: ours alone, with the log in it and a twin of its table for bare SQL.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"foof/events"
 	"foof/events/store"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // replayPage is how many events a projector gets at a time.

@@ -5,9 +5,9 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"foof/events"
+
+	"github.com/google/uuid"
 )
 
 // samples are encoded events to append: items that are published and then modified a few times, with texts as people write

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"foof/internal/fault"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
-	"foof/internal/fault"
 )
 
 func TestOf(t *testing.T) {

@@ -15,10 +15,10 @@ import (
 	"strings"
 	"testing"
 
+	"foof/internal/fault"
+
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
-
-	"foof/internal/fault"
 )
 
 // request is a POST of body whose length is not known beforehand.

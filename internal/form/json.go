@@ -7,9 +7,9 @@ import (
 	"io"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"foof/internal/fault"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // readJSON decodes one JSON object. That names are unique, also in objects

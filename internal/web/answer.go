@@ -48,10 +48,23 @@ var status = map[fault.Kind]int{
 	fault.KindNotAllowed:  http.StatusMethodNotAllowed,
 }
 
-type failure struct {
-	Outcome
+// shapes is how the kinds are answered that are not answered as a failure.
+var shapes = map[fault.Kind]func(c *gin.Context, status int, info string){
+	fault.KindForbidden: asText,
+	fault.KindTooLarge:  asText,
+	fault.KindNone:      asNone,
+}
 
-	Info string `json:"info"`
+func asText(c *gin.Context, status int, info string) { c.String(status, "%s", info) }
+
+func asNone(c *gin.Context, status int, _ string) { c.PureJSON(status, Outcome{Status: "none"}) }
+
+func asFailure(c *gin.Context, status int, info string) {
+	c.PureJSON(status, struct {
+		Outcome
+
+		Info string `json:"info"`
+	}{Outcome{Status: "failure"}, info})
 }
 
 func fail(c *gin.Context, err error) {
@@ -73,14 +86,11 @@ func fail(c *gin.Context, err error) {
 		seconds := (f.RetryAfter + time.Second - 1) / time.Second
 		c.Header("Retry-After", strconv.Itoa(int(seconds)))
 	}
-	switch {
-	case f.Kind == fault.KindForbidden || f.Kind == fault.KindTooLarge:
-		c.String(status[f.Kind], f.Info)
-	case f.Kind == fault.KindNone:
-		c.PureJSON(status[f.Kind], Outcome{Status: "none"})
-	default:
-		c.PureJSON(status[f.Kind], failure{Outcome{Status: "failure"}, f.Info})
+	answers, ok := shapes[f.Kind]
+	if !ok {
+		answers = asFailure
 	}
+	answers(c, status[f.Kind], f.Info)
 	c.Abort()
 }
 
