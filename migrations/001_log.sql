@@ -77,7 +77,8 @@ create function append_events(
     out conflict_append int[], out conflict_stream text[], out conflict_version bigint[]
 ) language plpgsql set jit = off set plan_cache_mode = force_generic_plan as $$
 declare
-    added int := cardinality(event_type);
+    added   int      := cardinality(event_type);
+    refused bigint[] := '{}'; -- the numbers of the events of appends in conflict, in order
 begin
     -- From here until the commit nobody else appends, and statements from here on see all that was appended before.
     update log_head h set position = h.position + added, recorded_at = greatest(h.recorded_at, clock_timestamp())
@@ -92,16 +93,19 @@ begin
         ) x
         where x.version <> x.actual;
 
+    if conflict_append is not null then
+        select array_agg(e.k order by e.k) into refused
+            from unnest(event_append) with ordinality as e (append, k)
+            where e.append = any (conflict_append);
+        update log_head h set position = h.position - cardinality(refused);
+    end if;
+
+    -- width_bucket counts those refused before this one. (A window function would carry all data through a sort.)
     insert into events (position, stream, version, type, schema_version, data, meta, recorded_at, command)
-        select head_before + row_number() over (order by e.k),
+        select head_before + e.k - width_bucket(e.k, refused),
                e.stream, e.version, e.type, e.schema_version, e.data::json, e.meta::json, recorded, e.command
         from unnest(event_append, event_stream, event_version, event_type, event_schema, event_data, event_meta, event_command)
                  with ordinality as e (append, stream, version, type, schema_version, data, meta, command, k)
         where conflict_append is null or e.append <> all (conflict_append);
-
-    if conflict_append is not null then
-        get diagnostics added = row_count;
-        update log_head h set position = head_before + added;
-    end if;
 end
 $$;

@@ -40,19 +40,20 @@ type service struct {
 	app    *app
 	db     *pgxpool.Pool // as the owner of the tables
 	client *http.Client
-	down   bool          // on purpose: its answers may be 503
-	said   *bytes.Buffer // its log; read it after stop
+	down   bool        // on purpose: its answers may be 503
+	said   *transcript // its log
 
 	stop func() error // ends Run, and returns what it returned; may be called again
 }
 
-// settings of a service under test.
+// setup is how a service under test is to be.
 type setup struct {
 	dsn    string
 	db     *pgxpool.Pool
 	config map[string]string
 	around surroundings
 	outbox *sms.Outbox
+	said   *transcript
 }
 
 var (
@@ -64,9 +65,9 @@ var (
 // the test the whole log is verified.
 func start(t testing.TB, change ...func(*setup)) *service {
 	t.Helper()
-	said := &bytes.Buffer{}
+	said := newTranscript()
 	s := setup{
-		outbox: &sms.Outbox{},
+		outbox: &sms.Outbox{}, said: said,
 		around: surroundings{logger: slog.New(slog.NewJSONHandler(said, nil)), now: time.Now},
 		config: map[string]string{
 			"FOOF_JWT_SECRET": testSecret, "FOOF_MASTER_KEY": testMaster, "FOOF_CODES_PER_ADDRESS": "0",
@@ -116,11 +117,17 @@ func start(t testing.TB, change ...func(*setup)) *service {
 		if err := running.stop(); err != nil {
 			t.Errorf("Run: %v", err)
 		}
-		if t.Failed() {
-			t.Logf("the service said:\n%s", worse(said.String()))
-		}
+		running.tell(t)
 	})
 	return running
+}
+
+// tell shows what the service said, if the test has failed.
+func (s *service) tell(t testing.TB) {
+	t.Helper()
+	if t.Failed() {
+		t.Logf("the service said:\n%s", worse(s.said.String()))
+	}
 }
 
 // worse are the lines of a log that are not of level INFO.
@@ -166,13 +173,16 @@ func shared(t *testing.T) *service {
 	t.Helper()
 	theOne.Do(func() {
 		theOne.service = start(forever{t}, func(s *setup) {
-			s.around.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+			s.around.logger = slog.New(slog.NewJSONHandler(s.said, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		})
 	})
 	if theOne.service == nil {
 		t.Fatal("the shared service did not start")
 	}
-	t.Cleanup(func() { verifyLog(t, theOne.service.db) })
+	t.Cleanup(func() {
+		verifyLog(t, theOne.service.db)
+		theOne.service.tell(t)
+	})
 	return theOne.service
 }
 

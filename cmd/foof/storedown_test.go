@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -106,6 +107,36 @@ func TestTheStoreGoesDownAndComesBack(t *testing.T) {
 	s.down = false
 	q := s.join(t)
 	q.trade(t, q.via(s).add(t, powerBank())).failed(t, "item not availabe for trade")
+}
+
+// TestWhatWasAcknowledgedShowsAgainAfterACrash has nobody write after the crash, so that nothing else wakes the projectors.
+func TestWhatWasAcknowledgedShowsAgainAfterACrash(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Server(t, nil)
+	dsn := server.DSN("")
+	if err := migrateQuietly(patience(t), dsn); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, over(dsn))
+	s.down = true
+	p := s.join(t)
+	for range 3 {
+		item := powerBank().with("price", 1)
+		id := p.add(t, item)
+		if err := server.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Restart(patience(t)); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		until(t, "the item shows again", func() bool {
+			a := s.item(t, id)
+			return a.status == http.StatusOK && !strings.Contains(a.body, "none")
+		})
+		t.Logf("it shows %s after the restart", time.Since(began).Round(time.Millisecond))
+		p.showing(t, id, item)
+	}
 }
 
 // isDown wants the answer of a service whose store is away.

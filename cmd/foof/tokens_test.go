@@ -153,9 +153,8 @@ func TestATokenThatDoesNotCountIsForbidden(t *testing.T) {
 		"signed with none":           signed(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, claims),
 		"of another secret":          signed(jwt.SigningMethodHS256, []byte(strings.Repeat("S", 32)), claims),
 		"of the empty secret":        signed(jwt.SigningMethodHS256, []byte{}, claims),
-		"expired":                    signed(jwt.SigningMethodHS256, secret, but("exp", now.Add(-2*time.Minute).Unix())),
+		"expired":                    signed(jwt.SigningMethodHS256, secret, but("exp", now.Add(-time.Second).Unix())),
 		"without an end":             signed(jwt.SigningMethodHS256, secret, but("exp", nil)),
-		"of the future":              signed(jwt.SigningMethodHS256, secret, but("iat", now.Add(time.Hour).Unix())),
 		"of nobody":                  signed(jwt.SigningMethodHS256, secret, but("uuid", nil)),
 		"of user 0":                  signed(jwt.SigningMethodHS256, secret, but("uuid", 0)),
 		"of user -1":                 signed(jwt.SigningMethodHS256, secret, but("uuid", -1)),
@@ -221,9 +220,9 @@ func TestATokenExpires(t *testing.T) {
 	now := newClock()
 	s := start(t, timed(now), setting("FOOF_TOKEN_LIFETIME", "48h"))
 	p := s.register(t)
-	now.pass(48*time.Hour - time.Second)
+	now.pass(48*time.Hour - 2*time.Second)
 	p.post(t, "/user/me", fields{}).is(t, http.StatusOK, with(newcomer(p), "status", "success"))
-	now.pass(time.Minute + 2*time.Second) // another machine's clock may be a minute behind
+	now.pass(2 * time.Second)
 	p.post(t, "/user/me", fields{}).forbidden(t)
 	p.login(t)
 	p.post(t, "/user/me", fields{}).is(t, http.StatusOK, with(newcomer(p), "status", "success"))

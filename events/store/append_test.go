@@ -173,10 +173,8 @@ func TestAppendRefuses(t *testing.T) {
 			case errors.As(err, &conflict), errors.Is(err, ErrInDoubt), errors.Is(err, ErrUnavailable), errors.Is(err, ErrClosed):
 				t.Errorf("%v: that is for appends that may be right another time", err)
 			}
-			if stream := a.Events; len(stream) > 0 && !strings.ContainsAny(stream[0].Stream, "\x00\xff") {
-				if page, err := log.Load(patience(t), stream[0].Stream); err != nil || len(page) > 0 {
-					t.Errorf("it is in the log: %v, %v", page, err)
-				}
+			if head, err := log.Head(patience(t)); err != nil || head > 0 {
+				t.Errorf("the head is at %d, %v", head, err)
 			}
 		})
 	}

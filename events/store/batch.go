@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"runtime"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -13,12 +14,20 @@ const (
 	batchBytes   = 4 << 20
 )
 
+// linger is how long a batch of several goes on yielding to those who may be about to append while none does. It is short
+// beside a commit, and a lone append does not wait.
+const linger = 10 * time.Microsecond
+
 // collect takes what waits: at least one append, and no stream and no command twice. What does not fit is held for the next
-// batch. It returns nothing when ctx has ended and nothing is held.
+// batch. When ctx has ended it takes nothing new, and returns nothing when nothing is held.
 func (w *writer) collect(ctx context.Context) []*pending {
-	b := batch{streams: map[string]bool{}, commands: map[uuid.UUID]bool{}}
-	held := w.held
+	b := &w.batch
+	b.reset()
+	queue, held := w.queue, w.held
 	w.held = nil
+	if ctx.Err() != nil {
+		queue = nil
+	}
 	take := func(p *pending) {
 		if b.full() || !b.add(p) {
 			w.held = append(w.held, p)
@@ -29,24 +38,26 @@ func (w *writer) collect(ctx context.Context) []*pending {
 	}
 	if len(b.appends) == 0 {
 		select {
-		case p := <-w.queue:
+		case p := <-queue:
 			take(p)
 		case <-ctx.Done():
 			return nil
 		}
 	}
 	// No timer: what is not here yet comes with the next batch, and meanwhile nobody waits for it.
-	for yielded := false; !b.full() && len(w.held) < batchAppends; {
+	for quiet := (time.Time{}); !b.full() && len(w.held) < batchAppends; {
 		select {
-		case p := <-w.queue:
+		case p := <-queue:
 			take(p)
+			quiet = time.Time{}
 			continue
 		default:
 		}
-		if yielded {
+		if quiet.IsZero() {
+			quiet = time.Now()
+		} else if len(b.appends) == 1 || time.Since(quiet) > linger {
 			break
 		}
-		yielded = true
 		runtime.Gosched() // those whom the last batch has just answered may be about to append again
 	}
 	return b.appends
@@ -58,6 +69,16 @@ type batch struct {
 	bytes    int
 	streams  map[string]bool
 	commands map[uuid.UUID]bool
+}
+
+// reset empties the batch. The appends are the caller's: their slice is not used again.
+func (b *batch) reset() {
+	if b.streams == nil {
+		b.streams, b.commands = map[string]bool{}, map[uuid.UUID]bool{}
+	}
+	clear(b.streams)
+	clear(b.commands)
+	b.appends, b.bytes = nil, 0
 }
 
 func (b *batch) full() bool { return len(b.appends) >= batchAppends || b.bytes >= batchBytes }
@@ -78,45 +99,4 @@ func (b *batch) add(p *pending) bool {
 	b.appends = append(b.appends, p)
 	b.bytes += p.bytes
 	return true
-}
-
-// columns is a batch as the arguments of append_events.
-type columns struct {
-	expectAppend  []int32
-	expectStream  []string
-	expectVersion []int64
-
-	append  []int32
-	stream  []string
-	version []int64
-	kind    []string
-	schema  []int16
-	data    []string
-	meta    []string
-	command []*uuid.UUID
-}
-
-func columnsOf(appends []*pending) *columns {
-	c := &columns{}
-	for i, p := range appends {
-		n := int32(i)
-		for stream, version := range p.Expect {
-			c.expectAppend = append(c.expectAppend, n)
-			c.expectStream = append(c.expectStream, stream)
-			c.expectVersion = append(c.expectVersion, int64(version))
-		}
-		meta := string(p.meta)
-		for k, e := range p.Events {
-			c.append = append(c.append, n)
-			c.stream = append(c.stream, e.Stream)
-			c.version = append(c.version, int64(p.versions[k]))
-			c.kind = append(c.kind, e.Type)
-			c.schema = append(c.schema, e.Schema)
-			c.data = append(c.data, string(e.Data))
-			c.meta = append(c.meta, meta)
-			c.command = append(c.command, nil)
-		}
-		c.command[len(c.command)-1] = &p.Command
-	}
-	return c
 }

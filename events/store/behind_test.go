@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -52,18 +53,29 @@ func TestAppendBehindThatOfAnotherProcess(t *testing.T) {
 	}
 }
 
-// within appends in a transaction, to an empty log.
+// within appends in a transaction, as append_events does.
 func (a Append) within(t *testing.T, tx pgx.Tx) {
 	t.Helper()
+	const (
+		move = `update log_head set position = position + 1, recorded_at = clock_timestamp()`
+		add  = `
+			insert into events (position, stream, version, type, schema_version, data, meta, recorded_at, command)
+			select position, $1, $2, $3, $4, $5, $6, recorded_at, $7 from log_head`
+	)
 	p, err := newPending(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := columnsOf([]*pending{p})
-	const sql = `select append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
-	_, err = tx.Exec(patience(t), sql, c.expectAppend, c.expectStream, c.expectVersion,
-		c.append, c.stream, c.version, c.kind, c.schema, c.data, c.meta, c.command)
-	if err != nil {
-		t.Fatal(err)
+	for i, e := range a.Events {
+		var command *uuid.UUID
+		if i == len(a.Events)-1 {
+			command = &a.Command
+		}
+		if _, err := tx.Exec(patience(t), move); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(patience(t), add, e.Stream, p.versions[i], e.Type, e.Schema, e.Data, p.meta, command); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -89,24 +89,29 @@ func checkCallable(t *rapid.T, batch []*pending, size int) {
 
 func TestCollect(t *testing.T) {
 	t.Parallel()
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-
-	t.Run("returns nothing when it is to end and nobody waits", func(t *testing.T) {
+	t.Run("takes nothing new when it is to end", func(t *testing.T) {
 		t.Parallel()
-		if batch := (&writer{queue: queueOf()}).collect(ended); batch != nil {
-			t.Errorf("a batch of %d", len(batch))
+		ended, end := context.WithCancel(t.Context())
+		end()
+		for range 20 {
+			w := &writer{queue: queueOf(waitingFor(1, "a"))}
+			if batch := w.collect(ended); batch != nil || len(w.held) > 0 {
+				t.Errorf("a batch of %d", len(batch))
+			}
 		}
 	})
 	t.Run("returns what it holds even when it is to end", func(t *testing.T) {
 		t.Parallel()
 		w := &writer{queue: queueOf(waitingFor(1, "a"), waitingFor(1, "a"), waitingFor(1, "a"))}
-		for i, ctx := range []context.Context{t.Context(), ended, ended} {
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
+		for i := range 3 {
 			if batch := w.collect(ctx); len(batch) != 1 {
 				t.Errorf("batch %d has %d", i, len(batch))
 			}
+			end()
 		}
-		if batch := w.collect(ended); batch != nil {
+		if batch := w.collect(ctx); batch != nil {
 			t.Errorf("a batch of %d", len(batch))
 		}
 	})

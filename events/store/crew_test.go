@@ -202,9 +202,12 @@ func (c *crew) verify(t *testing.T, stored []events.Recorded) {
 		}
 		appended[m.Command] = append(appended[m.Command], r)
 	}
-	outcomes := map[result]int{isIn: 0, isOut: 0, inDoubt: 0}
+	outcomes, again := map[result]int{isIn: 0, isOut: 0, inDoubt: 0}, 0
 	for _, n := range c.notes {
 		outcomes[n.outcome]++
+		if n.outcome == isIn && (n.tries > 1 || n.receipt.Repeated) {
+			again++
+		}
 		got := appended[n.Command.String()]
 		delete(appended, n.Command.String())
 		switch {
@@ -227,7 +230,7 @@ func (c *crew) verify(t *testing.T, stored []events.Recorded) {
 			t.Errorf("nobody appended %s", show(got[0]))
 		}
 	}
-	t.Logf("%d events, %d appends: %v", len(stored), len(c.notes), outcomes)
+	t.Logf("%d events, %d appends: %v, %d of them only when tried again", len(stored), len(c.notes), outcomes, again)
 	if len(outcomes) > 3 || outcomes[isIn] == 0 || outcomes[isOut] == 0 {
 		t.Errorf("appends came to these ends: %v", outcomes)
 	}

@@ -174,7 +174,7 @@ func sameEvents(t *testing.T, what string, got, want []events.Recorded) {
 
 func sameEvent(a, b events.Recorded) bool {
 	return a.Position == b.Position && a.Stream == b.Stream && a.Version == b.Version && a.Type == b.Type && a.Schema == b.Schema &&
-		bytes.Equal(a.Data, b.Data) && bytes.Equal(a.Meta, b.Meta) && a.At == b.At
+		bytes.Equal(a.Data, b.Data) && bytes.Equal(a.Meta, b.Meta) && a.At.Equal(b.At) && a.At.Location() == b.At.Location()
 }
 
 func show(r events.Recorded) string {

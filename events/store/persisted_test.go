@@ -35,7 +35,7 @@ var moments = map[string]moment{
 func TestAppendOverABrokenConnection(t *testing.T) {
 	t.Parallel()
 	for name, when := range moments {
-		for shape, make := range shapes {
+		for shape, shaped := range shapes {
 			t.Run(name+", of "+shape, func(t *testing.T) {
 				t.Parallel()
 				d := newDatabase(t)
@@ -45,7 +45,7 @@ func TestAppendOverABrokenConnection(t *testing.T) {
 				mustAppend(t, log, next("before", 0))
 
 				cut := proxy.cut(mark, 0, when, nil)
-				a := make()
+				a := shaped()
 				receipt := mustAppend(t, log, a)
 				<-cut.done
 
@@ -137,7 +137,7 @@ func TestBatchOverABrokenConnection(t *testing.T) {
 // When the writer tries again, its first try may still be waiting in the server for its turn, and comes first or second.
 func TestAppendWhoseFirstTryIsStillUnderWay(t *testing.T) {
 	t.Parallel()
-	for shape, make := range shapes {
+	for shape, shaped := range shapes {
 		t.Run("of "+shape, func(t *testing.T) {
 			t.Parallel()
 			d := newDatabase(t)
@@ -148,7 +148,7 @@ func TestAppendWhoseFirstTryIsStillUnderWay(t *testing.T) {
 
 			release := d.lockHead(t)
 			cut := proxy.cut(mark, 0, duringRequest, nil)
-			a := make()
+			a := shaped()
 			answered := goAppend(t, log, a)
 			<-cut.done
 			d.untilBlocked(t, 2) // both tries

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -275,8 +276,7 @@ func read(from io.Reader, kind int) ([]byte, error) {
 	if _, err := io.ReadFull(from, message); err != nil {
 		return nil, err
 	}
-	length := binary.BigEndian.Uint32(message[kind:])
-	message = append(message, make([]byte, length-4)...)
-	_, err := io.ReadFull(from, message[kind+4:])
-	return message, err
+	rest := make([]byte, binary.BigEndian.Uint32(message[kind:])-4)
+	_, err := io.ReadFull(from, rest)
+	return slices.Concat(message, rest), err
 }

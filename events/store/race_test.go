@@ -27,9 +27,9 @@ type onlook struct {
 	err    error
 }
 
-func goLookOn(t *testing.T, name string, log *Log, from events.Position, limit int) onlooker {
+func goLookOn(ctx context.Context, t *testing.T, name string, log *Log, from events.Position, limit int) onlooker {
 	t.Helper()
-	ctx, result := t.Context(), make(chan onlook, 1)
+	result := make(chan onlook, 1)
 	go func() { result <- lookOn(ctx, log, from, limit) }()
 	return onlooker{name, from, result}
 }
@@ -91,7 +91,7 @@ func play(t *testing.T, d *database, makeTrouble func(ctx context.Context, s *sc
 	defer end()
 	for i, log := range logs {
 		start(t, log)
-		s.onlookers = append(s.onlookers, goLookOn(t, fmt.Sprintf("who was in process %d from the start", i), log, 0, 1+s.chance.IntN(200)))
+		s.onlookers = append(s.onlookers, goLookOn(ctx, t, fmt.Sprintf("who was in process %d from the start", i), log, 0, 1+s.chance.IntN(200)))
 	}
 	go func() {
 		defer close(over)
@@ -118,12 +118,12 @@ func play(t *testing.T, d *database, makeTrouble func(ctx context.Context, s *sc
 }
 
 // join has an onlooker join in each process, from a checkpoint.
-func (s *scene) join(t *testing.T) {
+func (s *scene) join(ctx context.Context, t *testing.T) {
 	t.Helper()
 	checkpoint := s.crew.newest()
 	for i, log := range s.crew.logs {
 		name := fmt.Sprintf("who joined in process %d midway", i)
-		s.onlookers = append(s.onlookers, goLookOn(t, name, log, checkpoint, 1+s.chance.IntN(200)))
+		s.onlookers = append(s.onlookers, goLookOn(ctx, t, name, log, checkpoint, 1+s.chance.IntN(200)))
 	}
 }
 
@@ -137,7 +137,7 @@ func TestRace(t *testing.T) {
 				return err
 			}
 			if i == kills/2 {
-				s.join(t)
+				s.join(ctx, t)
 			}
 			if err := s.killConnection(ctx); err != nil {
 				return err
@@ -178,7 +178,7 @@ func TestPostgreSQLIsKilled(t *testing.T) {
 				return err
 			}
 			if i == kills/2 {
-				s.join(t)
+				s.join(ctx, t)
 			}
 			if err := errors.Join(server.Kill(), server.Restart(ctx)); err != nil {
 				return fmt.Errorf("kill number %d: %w", i+1, err)

@@ -40,8 +40,10 @@ func (l *Log) ReadAfter(ctx context.Context, position events.Position, limit int
 // ends the sequence, also that of ctx; to go on, subscribe again after the last event seen.
 func (l *Log) Subscribe(ctx context.Context, position events.Position, limit int) iter.Seq2[[]events.Recorded, error] {
 	return func(yield func([]events.Recorded, error) bool) {
+		f := follower{log: l, limit: limit}
+		defer f.stop()
 		for {
-			page, err := l.next(ctx, position, limit, nil)
+			page, err := f.next(ctx, position, nil)
 			if !yield(page, err) || err != nil {
 				return
 			}
@@ -50,10 +52,32 @@ func (l *Log) Subscribe(ctx context.Context, position events.Position, limit int
 	}
 }
 
+// follower gives one subscription its pages. While its consumer is busy with a page from the database, it reads the next one.
+type follower struct {
+	log   *Log
+	limit int
+	ahead chan readPage // a page that is being read; nil if none is
+	quit  context.CancelFunc
+}
+
+type readPage struct {
+	after events.Position
+	page  []events.Recorded
+	err   error
+}
+
 // next waits for what follows position. It gives up with nothing when idle fires.
-func (l *Log) next(ctx context.Context, position events.Position, limit int, idle <-chan time.Time) ([]events.Recorded, error) {
+func (f *follower) next(ctx context.Context, position events.Position, idle <-chan time.Time) ([]events.Recorded, error) {
+	if f.ahead != nil {
+		read := <-f.ahead
+		f.ahead = nil
+		f.stop()
+		if read.after == position && read.err == nil && len(read.page) > 0 {
+			return f.andAhead(ctx, read.page), nil
+		}
+	}
 	for ctx.Err() == nil {
-		page, wait := l.tail.after(position, limit)
+		page, wait := f.log.tail.after(position, f.limit)
 		if wait != nil {
 			select {
 			case <-wait:
@@ -66,13 +90,43 @@ func (l *Log) next(ctx context.Context, position events.Position, limit int, idl
 		if page != nil {
 			return page, nil
 		}
-		page, err := l.ReadAfter(ctx, position, limit)
-		if err == nil && len(page) == 0 {
-			err = fmt.Errorf("follow the log after %d: events that were there are gone", position)
+		page, err := f.log.ReadAfter(ctx, position, f.limit)
+		if err != nil {
+			return nil, err
 		}
-		return page, err
+		if len(page) == 0 {
+			return nil, fmt.Errorf("follow the log after %d: events that were there are gone", position)
+		}
+		return f.andAhead(ctx, page), nil
 	}
 	return nil, fmt.Errorf("follow the log after %d: %w", position, ctx.Err())
+}
+
+// andAhead begins to read what follows a page, if there is likely more of it.
+func (f *follower) andAhead(ctx context.Context, page []events.Recorded) []events.Recorded {
+	if len(page) == f.limit {
+		after := page[len(page)-1].Position
+		ahead := make(chan readPage, 1)
+		f.ahead = ahead
+		ctx, f.quit = context.WithCancel(ctx)
+		go func() {
+			next, err := f.log.ReadAfter(ctx, after, f.limit)
+			ahead <- readPage{after, next, err}
+		}()
+	}
+	return page
+}
+
+// stop ends reading ahead, and returns when it has ended.
+func (f *follower) stop() {
+	if f.quit != nil {
+		f.quit()
+		f.quit = nil
+	}
+	if f.ahead != nil {
+		<-f.ahead
+		f.ahead = nil
+	}
 }
 
 func (l *Log) read(ctx context.Context, page []events.Recorded, sql string, args ...any) ([]events.Recorded, error) {
@@ -80,11 +134,14 @@ func (l *Log) read(ctx context.Context, page []events.Recorded, sql string, args
 	if err != nil {
 		return nil, err
 	}
-	var r events.Recorded
+	var (
+		r                 events.Recorded
+		position, version int64 // pgx scans its own types faster
+	)
 	_, err = pgx.ForEachRow(rows,
-		[]any{&r.Position, &r.Stream, &r.Version, &r.Type, &r.Schema, &r.Data, &r.Meta, &r.At},
+		[]any{&position, &r.Stream, &version, &r.Type, &r.Schema, &r.Data, &r.Meta, &r.At},
 		func() error {
-			r.At = r.At.UTC()
+			r.Position, r.Version, r.At = events.Position(position), events.Version(version), r.At.UTC()
 			page = append(page, r)
 			r.Data, r.Meta = nil, nil
 			return nil

@@ -101,8 +101,10 @@ func (l *Log) Follow(ctx context.Context, c *Claim, limit int) iter.Seq2[[]event
 	return func(yield func([]events.Recorded, error) bool) {
 		idle := time.NewTicker(standBy)
 		defer idle.Stop()
+		f := follower{log: l, limit: limit}
+		defer f.stop()
 		for {
-			page, err := l.next(ctx, c.Position, limit, idle.C)
+			page, err := f.next(ctx, c.Position, idle.C)
 			if err == nil && page == nil {
 				if err = c.check(ctx); err == nil {
 					continue

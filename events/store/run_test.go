@@ -143,7 +143,7 @@ func TestRun(t *testing.T) {
 func TestRunLeavesNothingBehind(t *testing.T) { //nolint:paralleltest // goleak sees what other tests run
 	pgtest.New(t) // the server that all tests share is running from here on
 	ignore := []goleak.Option{goleak.IgnoreCurrent(), pgtest.IgnoreServer()}
-	t.Run("when it had much to do", func(t *testing.T) { //nolint:paralleltest // as above
+	t.Run("when it had much to do", func(t *testing.T) {
 		log, _ := running(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		var consumers sync.WaitGroup

@@ -70,29 +70,27 @@ func TestSubscribe(t *testing.T) {
 	start(t, there)
 
 	var (
-		froms   = []events.Position{0, 1, 20, 50, 60}
-		results = map[string]<-chan followed{}
+		froms  = []events.Position{0, 1, 20, 50, 60}
+		limits = []int{1, 7, 1000}
+
+		inBoth []<-chan followed
 	)
 	for _, from := range froms {
-		for _, limit := range []int{1, 7, 1000} {
-			results[fmt.Sprintf("%d, in the process that appends, by %d", from, limit)] = goFollow(t, here, from, 100, limit)
-			results[fmt.Sprintf("%d, in another process, by %d", from, limit)] = goFollow(t, there, from, 100, limit)
+		for _, limit := range limits {
+			inBoth = append(inBoth, goFollow(t, here, from, 100, limit), goFollow(t, there, from, 100, limit))
 		}
 	}
 	for version := range events.Version(50) {
 		mustAppend(t, []*Log{here, there}[version/10%2], next("b", version))
 	}
 	want := everything(t, here)
-	for name, result := range results {
+	for i, result := range inBoth {
 		f := <-result
+		from := froms[i/2/len(limits)]
 		if f.err != nil {
-			t.Errorf("from %s: %v", name, f.err)
+			t.Errorf("from %d: %v", from, f.err)
 		}
-		var from int
-		if _, err := fmt.Sscan(name[:strings.Index(name, ",")], &from); err != nil {
-			t.Fatal(err)
-		}
-		sameEvents(t, "from "+name, f.seen, want[from:])
+		sameEvents(t, fmt.Sprintf("from %d, in process %d", from, i%2), f.seen, want[from:])
 	}
 }
 
@@ -171,8 +169,8 @@ func TestSubscribeEnds(t *testing.T) {
 		log, _ := running(t)
 		fill(t, log, "a", 0, 10, `1`)
 		pages := 0
-		for range log.Subscribe(patience(t), 0, 3) {
-			if pages++; pages == 2 {
+		for _, err := range log.Subscribe(patience(t), 0, 3) {
+			if pages++; pages == 2 || err != nil {
 				break
 			}
 		}

@@ -33,8 +33,8 @@ func (t *tail) publish(page []events.Recorded) {
 	if page[len(page)-1].Position <= t.end {
 		return // a look at the head came first
 	}
-	if page[0].Position != t.end+1 {
-		t.recent, t.bytes = nil, 0 // others appended in between
+	if page[0].Position != t.end+1 { // others appended in between
+		t.forgetAll()
 	}
 	for _, r := range page {
 		t.bytes += len(r.Data) + len(r.Meta)
@@ -53,7 +53,7 @@ func (t *tail) reach(head events.Position) bool {
 	if head <= t.end {
 		return false
 	}
-	t.recent, t.bytes = nil, 0
+	t.forgetAll()
 	t.move(head)
 	return true
 }
@@ -62,7 +62,14 @@ func (t *tail) forget(oldest int) {
 	for _, r := range t.recent[:oldest] {
 		t.bytes -= len(r.Data) + len(r.Meta)
 	}
-	t.recent = append([]events.Recorded(nil), t.recent[oldest:]...) // a new array, so that the old one can be freed
+	kept := copy(t.recent, t.recent[oldest:])
+	clear(t.recent[kept:]) // so that what they point to can be freed
+	t.recent = t.recent[:kept]
+}
+
+func (t *tail) forgetAll() {
+	clear(t.recent)
+	t.recent, t.bytes = t.recent[:0], 0
 }
 
 func (t *tail) move(end events.Position) {

@@ -22,6 +22,11 @@ type writer struct {
 	held  []*pending    // taken, and waiting for the next batch
 	conn  *pgxpool.Conn // nil until needed, and after a fault
 	down  bool          // the last batch did not get through
+
+	// Of the last batch, kept for what they have allocated.
+	batch   batch
+	columns columns
+	page    []events.Recorded
 }
 
 // retryFor is how long the writer goes on with a batch while the database is away. Long enough for a restart; after that
@@ -168,20 +173,24 @@ func (w *writer) appendOne(ctx context.Context, p *pending) (decided bool, err e
 // appendAll makes one call of append_events, and answers every append if that succeeds; rest are those still open if not.
 // An append that is in conflict may be so with itself: then its command is in the log, and that is the answer.
 func (w *writer) appendAll(ctx context.Context, batch []*pending) (rest []*pending, err error) {
+	const statement = "append_events"
 	const sql = `
 		select head_before, recorded, conflict_append, conflict_stream, conflict_version
 		from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	var (
-		c              = columnsOf(batch)
 		before         events.Position
 		at             time.Time
 		refused        []int
 		refusedStream  []string
 		refusedVersion []int64
 	)
-	err = w.conn.QueryRow(ctx, sql, c.expectAppend, c.expectStream, c.expectVersion,
-		c.append, c.stream, c.version, c.kind, c.schema, c.data, c.meta, c.command,
-	).Scan(&before, &at, &refused, &refusedStream, &refusedVersion)
+	conn := w.conn.Conn()
+	if _, err = conn.Prepare(ctx, statement, sql); err != nil {
+		return batch, err
+	}
+	answer := conn.PgConn().ExecPrepared(ctx, statement, w.columns.arguments(batch), binaryForm, binaryForm)
+	_, err = pgx.ForEachRow(pgx.RowsFromResultReader(conn.TypeMap(), answer),
+		[]any{&before, &at, &refused, &refusedStream, &refusedVersion}, func() error { return nil })
 	if err != nil {
 		return batch, err
 	}
@@ -209,7 +218,7 @@ func (w *writer) appendAll(ctx context.Context, batch []*pending) (rest []*pendi
 // accept answers what was made durable of a batch, all but the appends in conflict, from the position after before on.
 // Subscribers get it first.
 func (w *writer) accept(batch []*pending, conflicts map[*pending]*ConflictError, before events.Position, at time.Time) {
-	page := make([]events.Recorded, 0, len(batch))
+	page := w.page[:0]
 	receipts := make([]Receipt, len(batch))
 	at = at.UTC()
 	for i, p := range batch {
@@ -228,6 +237,8 @@ func (w *writer) accept(batch []*pending, conflicts map[*pending]*ConflictError,
 	if len(page) > 0 {
 		w.tail.publish(page)
 	}
+	clear(page)
+	w.page = page
 	for i, p := range batch {
 		if conflicts[p] == nil {
 			p.answer(receipts[i], nil)
