@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 
 	"foof/events"
 	"foof/events/store"
@@ -41,10 +42,37 @@ type Log interface {
 type Engine struct {
 	log   Log
 	codec *events.Codec
+	turns [turns]chan struct{}
 }
 
+// turns is how many commands an engine carries out at once at most. Those that share a turn wait for each other.
+const turns = 4096
+
 // NewEngine makes an engine over a log and the codec for its events.
-func NewEngine(log Log, codec *events.Codec) *Engine { return &Engine{log: log, codec: codec} }
+func NewEngine(log Log, codec *events.Codec) *Engine {
+	e := &Engine{log: log, codec: codec}
+	for i := range e.turns {
+		e.turns[i] = make(chan struct{}, 1)
+	}
+	return e
+}
+
+// turn lets the commands of this process over one stream go one after the other. They would be right without it, as those of
+// several processes are, but each round of conflicts would let one of them through and have all others decide anew.
+func (e *Engine) turn(ctx context.Context, streams []string) (done func(), err error) {
+	if len(streams) == 0 {
+		return func() {}, nil
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(streams[0]))
+	mine := e.turns[hash.Sum32()%turns]
+	select {
+	case mine <- struct{}{}:
+		return func() { <-mine }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
 
 // Origin says on whose behalf a command is carried out.
 type Origin struct {
@@ -66,6 +94,11 @@ func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[
 	if err != nil {
 		return store.Receipt{}, fmt.Errorf("draw a command id: %w", err)
 	}
+	done, err := e.turn(ctx, c.Streams())
+	if err != nil {
+		return store.Receipt{}, fmt.Errorf("%T: %w", c, err)
+	}
+	defer done()
 	for range attempts {
 		receipt, verdict, err := attempt(ctx, e, from, id, c)
 		var conflict *store.ConflictError

@@ -29,7 +29,7 @@ create table users (
     address      text    not null,
     verified     int     not null,
     score        int     not null,
-    tokens_since bigint  not null -- ms since 1970: a token made before is revoked
+    tokens_since bigint  not null -- ms since 1970: a token that names another time is revoked
 );
 
 create table items (

@@ -74,7 +74,7 @@ func expected(past []events.Event) models {
 			users[int64(e.User)] = u
 		case events.UserPasswordChanged:
 			u := users[int64(e.User)]
-			u.Password, u.TokensSince = e.Password, e.At.UnixMilli()+1
+			u.Password, u.TokensSince = e.Password, e.At.UnixMilli()
 			users[int64(e.User)] = u
 		case events.ItemPublished:
 			items[int64(e.Item)] = itemView{

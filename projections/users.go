@@ -65,8 +65,7 @@ var users = table[events.UserID, userRow]{
 			number, _ := strconv.ParseInt(e.StudentID.Text(), 10, 32) // digits; none for somebody who was erased
 			row.StudentID, row.Verified = int32(number), 0
 		case events.UserPasswordChanged:
-			// A token of this very millisecond may be of before. One made after is made to say a later one.
-			row.Password, row.TokensSince = &e.Password, e.At.UnixMilli()+1
+			row.Password, row.TokensSince = &e.Password, e.At.UnixMilli()
 		}
 	},
 }

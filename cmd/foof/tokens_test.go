@@ -227,3 +227,23 @@ func TestATokenExpires(t *testing.T) {
 	p.login(t)
 	p.post(t, "/user/me", fields{}).is(t, http.StatusOK, with(newcomer(p), "status", "success"))
 }
+
+// TestATokenOfTheOldPasswordDoesNotOutliveIt has people log in while the password changes: the old one is checked for long, and
+// whoever is handed a token for it then is not let in with it.
+func TestATokenOfTheOldPasswordDoesNotOutliveIt(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	p := s.join(t)
+	answers := atOnce(9, func(i int) answer {
+		if i == 8 {
+			return p.post(t, "/user/modify", fields{"password": "battery-staple"})
+		}
+		return s.post(t, "/user/login", fields{"phonenumber": p.number, "password": p.password})
+	})
+	answers[8].succeeded(t)
+	for _, a := range answers[:8] {
+		if body, _ := a.json(t).(object); body["token"] != nil {
+			s.post(t, "/user/me", fields{"token": body["token"]}).forbidden(t)
+		}
+	}
+}

@@ -28,6 +28,7 @@ var moments = map[string]moment{
 	"before the request":                beforeRequest,
 	"while the server is at it":         duringRequest,
 	"between the commit and the answer": beforeAnswer,
+	"within the answer":                 duringAnswer,
 }
 
 // A connection that breaks while it carries an append, at whatever moment, costs nothing: the writer tries again, and the

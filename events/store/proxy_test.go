@@ -44,6 +44,7 @@ const (
 	beforeRequest moment = iota // the server never hears of the append
 	duringRequest               // the server has the append, and carries on with it when the client is gone
 	beforeAnswer                // the server has committed, and the client is not told
+	duringAnswer                // the client gets rows, and never hears that they stand
 )
 
 func newProxy(t *testing.T, server string) *proxy {
@@ -63,15 +64,15 @@ func newProxy(t *testing.T, server string) *proxy {
 }
 
 // proxied is a service pool whose connections go through a proxy.
-func (d *database) proxied(t *testing.T) (*pgxpool.Pool, *proxy) {
+func (d *database) proxied(t *testing.T, change ...func(*pgxpool.Config)) (*pgxpool.Pool, *proxy) {
 	t.Helper()
 	config := d.owner.Config().ConnConfig
 	p := newProxy(t, net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))))
 	address := p.listener.Addr().(*net.TCPAddr)
-	pool := d.service(t, func(c *pgxpool.Config) {
+	through := func(c *pgxpool.Config) {
 		c.ConnConfig.Host, c.ConnConfig.Port = "127.0.0.1", uint16(address.Port)
-	})
-	return pool, p
+	}
+	return d.service(t, append(change, through)...), p
 }
 
 // cut arranges for a cut.
@@ -225,7 +226,7 @@ func (l *link) requests() {
 }
 
 func (l *link) answers() {
-	const readyForQuery = 'Z'
+	const commandComplete, readyForQuery = 'C', 'Z'
 	for {
 		message, err := read(l.server, 1)
 		if err != nil {
@@ -233,7 +234,7 @@ func (l *link) answers() {
 			return
 		}
 		c := l.underWay()
-		if c == nil {
+		if c == nil || c.when == duringAnswer && message[0] != commandComplete && message[0] != readyForQuery {
 			if _, err := l.client.Write(message); err != nil {
 				l.server.Close()
 				return
@@ -241,7 +242,7 @@ func (l *link) answers() {
 			continue
 		}
 		if message[0] == readyForQuery { // and what came before it was dropped
-			if c.when == beforeAnswer {
+			if c.when == beforeAnswer || c.when == duringAnswer {
 				l.carryOut(c)
 			}
 			l.server.Close()

@@ -316,13 +316,14 @@ func TestSubscribeHoldsNoConnectionBetweenPages(t *testing.T) {
 	}
 }
 
-// When connections die without a word, as they do when a machine loses its power, it takes some seconds and no more.
-func TestSubscribeOutlivesDeadConnections(t *testing.T) {
+// When the watch's connection dies without a word, as it does when a machine loses its power, it takes some seconds and no
+// more. Other connections are the pool's affair: this one has no other.
+func TestSubscribeOutlivesADeadConnection(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	appending := Open(d.service(t))
 	start(t, appending)
-	pool, proxy := d.proxied(t)
+	pool, proxy := d.proxied(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	log := Open(pool)
 	start(t, log)
 	until(t, "the watch has looked", func(context.Context) (bool, error) { return pool.Stat().AcquireCount() > 1, nil })

@@ -33,8 +33,8 @@ func NewSigner(secret []byte, lifetime time.Duration, now func() time.Time) (*Si
 
 // Claims is what a token says.
 type Claims struct {
-	User events.UserID
-	Made int64 // ms since 1970
+	User  events.UserID
+	Since int64 // from when on the user's tokens counted when it was made, in ms since 1970
 }
 
 type payload struct {
@@ -42,14 +42,18 @@ type payload struct {
 
 	UUID     int64 `json:"uuid"`
 	Generate int64 `json:"generate"`
+	Since    int64 `json:"since,omitempty"`
 }
 
-// Sign makes a token for a user whose tokens count from since on, in ms: it is made to be no older than that.
+// Sign makes a token for a user whose tokens count from since on, in ms, and says so in it. That, and not the time at which it
+// is made, is what it is judged by: somebody may read an old password, check it for long, and be handed a token when the
+// password is another one already.
 func (s *Signer) Sign(user events.UserID, since int64) (string, error) {
 	now := s.now()
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, payload{
 		UUID:     int64(user),
-		Generate: max(now.UnixMilli(), since),
+		Generate: now.UnixMilli(),
+		Since:    since,
 		RegisteredClaims: jwt.RegisteredClaims{
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(s.lifetime)),
 		},
@@ -75,5 +79,5 @@ func (s *Signer) Verify(token string) (Claims, error) {
 	if p.UUID <= 0 {
 		return Claims{}, errors.New("token: no user")
 	}
-	return Claims{User: events.UserID(p.UUID), Made: p.Generate}, nil
+	return Claims{User: events.UserID(p.UUID), Since: p.Since}, nil
 }
