@@ -60,11 +60,13 @@ func (d devCommand) Run(ctx context.Context, t terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := migrate(ctx, string(c.DatabaseURL), func(name string) { logger.InfoContext(ctx, "migrating", slog.String("to", name)) }); err != nil {
+	tell := func(name string) { logger.InfoContext(ctx, "migrating", slog.String("to", name)) }
+	if err := migrate(ctx, string(c.DatabaseURL), tell); err != nil {
 		return err
 	}
 	outbox := &sms.Outbox{}
-	a, err := newApp(ctx, c, surroundings{logger: logger, sender: outbox, now: time.Now}, devRoutes(outbox)) //nolint:contextcheck // requests have their own
+	around := surroundings{logger: logger, sender: outbox, now: time.Now}
+	a, err := newApp(ctx, c, around, devRoutes(outbox)) //nolint:contextcheck // requests have their own
 	if err != nil {
 		return err
 	}

@@ -22,12 +22,12 @@ func (c *columns) arguments(appends []*pending) [][]byte {
 	c.begin()
 	for i, p := range appends {
 		for stream, version := range p.Expect {
-			c.expectAppend.int32(int32(i)) //nolint:gosec // at most batchAppends
+			c.expectAppend.int32(int32(i))
 			c.expectStream.text(stream)
 			c.expectVersion.int64(int64(version))
 		}
 		for k, e := range p.Events {
-			c.append.int32(int32(i)) //nolint:gosec // at most batchAppends
+			c.append.int32(int32(i))
 			c.stream.text(e.Stream)
 			c.version.int64(int64(p.versions[k]))
 			c.kind.text(e.Type)

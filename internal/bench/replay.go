@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -79,8 +78,6 @@ func (at *place) fill(ctx context.Context, s *samples, n int) error {
 	return at.checkpoint(ctx)
 }
 
-var errEnough = errors.New("all events were read")
-
 // subscribed reads the log as a projector does.
 func subscribed(ctx context.Context, at *place, n int, take func([]events.Recorded) error) (int, error) {
 	read := 0
@@ -114,7 +111,7 @@ func selected(ctx context.Context, at *place, take func([]events.Recorded) error
 		read int
 		page = make([]events.Recorded, 0, replayPage)
 	)
-	for rows.Next() {
+	for rows.Next() { //nolint:forbidigo // as bare as can be
 		var (
 			r                 events.Recorded
 			position, version int64

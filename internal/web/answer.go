@@ -33,26 +33,22 @@ func Answer(c *gin.Context, body any) { c.PureJSON(http.StatusOK, body) }
 // statusClientGone is for the log alone, as nginx writes it: nobody is there to read an answer.
 const statusClientGone = 499
 
-// status is how each kind of fault is answered.
-var status = map[fault.Kind]int{
-	fault.KindInternal:    http.StatusInternalServerError,
-	fault.KindInvalid:     http.StatusBadRequest,
-	fault.KindForbidden:   http.StatusForbidden,
-	fault.KindRefused:     http.StatusOK,
-	fault.KindNone:        http.StatusOK,
-	fault.KindTooLarge:    http.StatusRequestEntityTooLarge,
-	fault.KindTooMany:     http.StatusTooManyRequests,
-	fault.KindUnavailable: http.StatusServiceUnavailable,
-	fault.KindMismatch:    http.StatusUnprocessableEntity,
-	fault.KindNotFound:    http.StatusNotFound,
-	fault.KindNotAllowed:  http.StatusMethodNotAllowed,
-}
-
-// shapes is how the kinds are answered that are not answered as a failure.
-var shapes = map[fault.Kind]func(c *gin.Context, status int, info string){
-	fault.KindForbidden: asText,
-	fault.KindTooLarge:  asText,
-	fault.KindNone:      asNone,
+// answers is how each kind of fault is answered.
+var answers = map[fault.Kind]struct {
+	status int
+	shape  func(c *gin.Context, status int, info string)
+}{
+	fault.KindInternal:    {http.StatusInternalServerError, asFailure},
+	fault.KindInvalid:     {http.StatusBadRequest, asFailure},
+	fault.KindForbidden:   {http.StatusForbidden, asText},
+	fault.KindRefused:     {http.StatusOK, asFailure},
+	fault.KindNone:        {http.StatusOK, asNone},
+	fault.KindTooLarge:    {http.StatusRequestEntityTooLarge, asText},
+	fault.KindTooMany:     {http.StatusTooManyRequests, asFailure},
+	fault.KindUnavailable: {http.StatusServiceUnavailable, asFailure},
+	fault.KindMismatch:    {http.StatusUnprocessableEntity, asFailure},
+	fault.KindNotFound:    {http.StatusNotFound, asFailure},
+	fault.KindNotAllowed:  {http.StatusMethodNotAllowed, asFailure},
 }
 
 func asText(c *gin.Context, status int, info string) { c.String(status, "%s", info) }
@@ -86,11 +82,8 @@ func fail(c *gin.Context, err error) {
 		seconds := (f.RetryAfter + time.Second - 1) / time.Second
 		c.Header("Retry-After", strconv.Itoa(int(seconds)))
 	}
-	answers, ok := shapes[f.Kind]
-	if !ok {
-		answers = asFailure
-	}
-	answers(c, status[f.Kind], f.Info)
+	how := answers[f.Kind]
+	how.shape(c, how.status, f.Info)
 	c.Abort()
 }
 

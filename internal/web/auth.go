@@ -16,7 +16,8 @@ import (
 // Auth finds out who asks.
 type Auth struct {
 	Signer *token.Signer
-	// TokensSince says from when on, in ms since 1970, a user's tokens count: 0, or when older ones were last revoked. It is fault.ErrForbidden for a user that there is not.
+	// TokensSince says from when on, in ms since 1970, a user's tokens count: 0, or when older ones were last revoked. It is
+	// fault.ErrForbidden for a user that there is not.
 	TokensSince func(ctx context.Context, user events.UserID) (int64, error)
 }
 
