@@ -12,9 +12,11 @@ func TestFollow(t *testing.T) {
 	t.Parallel()
 	t.Run("goes on where the claim was left, and then live", func(t *testing.T) {
 		t.Parallel()
-		log, d := running(t)
+		appending, d := running(t)
 		ctx := patience(t)
-		fill(t, log, "a", 0, 10, `1`)
+		fill(t, appending, "a", 0, 10, `1`)
+		log := Open(d.service(t)) // which has nothing of that in memory
+		start(t, log)
 		var seen []events.Recorded
 		for _, last := range []events.Position{4, 10, 13} { // one owner after the other
 			claim, err := log.Claim(ctx, "reader")
@@ -22,7 +24,7 @@ func TestFollow(t *testing.T) {
 				t.Fatal(err)
 			}
 			if last > 10 {
-				fill(t, log, "b", 0, 3, `1`)
+				fill(t, appending, "b", 0, 3, `1`)
 			}
 			for page, err := range log.Follow(ctx, claim, 2) {
 				if err != nil {
@@ -45,9 +47,11 @@ func TestFollow(t *testing.T) {
 	})
 	t.Run("goes on after a page that was advanced over in part", func(t *testing.T) {
 		t.Parallel()
-		log, _ := running(t)
+		appending, d := running(t)
 		ctx := patience(t)
-		fill(t, log, "a", 0, 10, `1`)
+		fill(t, appending, "a", 0, 10, `1`)
+		log := Open(d.service(t))
+		start(t, log)
 		claim := claimed(ctx, t, log, "reader")
 		for page, err := range log.Follow(ctx, claim, 4) {
 			if err != nil {

@@ -16,6 +16,7 @@ type questions struct {
 	heads atomic.Int64 // looks at the head
 
 	blockWatch bool
+	onPage     func(ctx context.Context, n int64) // called before page number n is read
 }
 
 // watchBlocked has looks at the head never come back, so that nothing that follows the log can live on them.
@@ -34,7 +35,9 @@ func (d *database) counted(t *testing.T, change ...func(*questions)) (*pgxpool.P
 func (q *questions) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	switch {
 	case strings.Contains(data.SQL, "where position > $1"):
-		q.pages.Add(1)
+		if n := q.pages.Add(1); q.onPage != nil {
+			q.onPage(ctx, n)
+		}
 	case strings.HasPrefix(data.SQL, "select position from log_head"):
 		q.heads.Add(1)
 		if q.blockWatch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -296,6 +297,44 @@ func TestSubscribeSlowly(t *testing.T) {
 				t.Errorf("%d bytes are kept in memory", n)
 			}
 		})
+	}
+}
+
+// While the consumer is busy with a page, the next one is being read, and when it stops, so does that.
+func TestSubscribeReadsAhead(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	together(t, d.service(t), twin("a", 0), twin("b", 0))
+	var (
+		began = make(chan struct{})
+		ended atomic.Bool
+	)
+	pool, _ := d.counted(t, func(q *questions) {
+		q.onPage = func(ctx context.Context, n int64) {
+			if n == 3 {
+				close(began)
+				<-ctx.Done()
+				ended.Store(true)
+			}
+		}
+	})
+	log := Open(pool)
+	log.tail.reach(4)
+	pages := 0
+	for page, err := range log.Subscribe(patience(t), 0, 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pages++; page[0].Position != events.Position(pages) {
+			t.Errorf("page %d has event %d", pages, page[0].Position)
+		}
+		if pages == 2 {
+			<-began
+			break
+		}
+	}
+	if !ended.Load() {
+		t.Error("it reads on when the consumer has stopped")
 	}
 }
 
