@@ -140,13 +140,11 @@ func (w *writer) appendOne(ctx context.Context, p *pending) (decided bool, err e
 		with head as (
 			update log_head set position = position + 1, recorded_at = greatest(recorded_at, clock_timestamp())
 			where $3 = coalesce((select max(version) from events where stream = $2), 0)
-			  and not exists (select from events where command = $1)
 			returning position, recorded_at
-		), added as (
-			insert into events (position, stream, version, type, schema_version, data, meta, recorded_at, command)
-			select position, $2, $3 + 1, $4, $5, $6, $7, recorded_at, $1 from head
 		)
-		select position, recorded_at from head`
+		insert into events (position, stream, version, type, schema_version, data, meta, recorded_at, command)
+		select position, $2, $3 + 1, $4, $5, $6, $7, recorded_at, $1 from head
+		returning position, recorded_at`
 	var (
 		e        = p.Events[0]
 		expected = p.Expect[e.Stream]
