@@ -109,7 +109,7 @@ func logClients(log *store.Log, s *samples, n, wrongEvery int) []client {
 			}
 			e := next.event()
 			_, err := log.Append(ctx, store.Append{
-				Command: newCommand(),
+				Command: uuid.New(),
 				Expect:  map[string]events.Version{e.Stream: expected},
 				Events:  []events.Encoded{e},
 				Meta:    next.metadata(),
@@ -172,9 +172,6 @@ func (it *items) metadata() events.Metadata {
 	return m
 }
 
-// newCommand is an id as commands have it.
-func newCommand() uuid.UUID { return uuid.Must(uuid.NewV7()) }
-
 // driveBare drives clients that have a connection each, as the service's role.
 func driveBare(ctx context.Context, at *place, s *samples, n int, one func(*pgx.Conn, *samples, int) client, d time.Duration,
 ) (sample, error) {
@@ -202,9 +199,7 @@ func insertClient(conn *pgx.Conn, s *samples, i int) client {
 		if err != nil {
 			return 0, err
 		}
-		// In types that pgx encodes quickly.
-		version, command := int64(next.version+1), [16]byte(newCommand())
-		_, err = conn.Exec(ctx, sql, e.Stream, version, e.Type, e.Schema, string(e.Data), string(meta), command)
+		_, err = conn.Exec(ctx, sql, e.Stream, next.version+1, e.Type, e.Schema, e.Data, meta, uuid.New())
 		next.appended()
 		return 1, err
 	}
@@ -231,5 +226,5 @@ func copyRow(next *items) ([]any, error) {
 	meta, err := events.EncodeMetadata(next.metadata())
 	next.appended()
 	next.count++
-	return []any{next.count, e.Stream, version, e.Type, e.Schema, e.Data, meta, time.Now(), [16]byte(newCommand())}, err
+	return []any{next.count, e.Stream, version, e.Type, e.Schema, e.Data, meta, time.Now(), uuid.New()}, err
 }

@@ -166,24 +166,24 @@ func (at *place) close(ctx context.Context) error {
 }
 
 func machine() Machine {
-	m := Machine{CPU: "unknown processor", Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
-	if content, err := os.ReadFile("/proc/loadavg"); err == nil {
-		_, _ = fmt.Sscan(string(content), &m.Load)
-	}
+	return Machine{CPU: cpu(), Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
+}
+
+// cpu is the processor's name where the system tells it as Linux does.
+func cpu() string {
 	content, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
-		return m
+		return "unknown processor"
 	}
 	for line := range strings.Lines(string(content)) {
 		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			m.CPU = strings.TrimSpace(value)
-			break
+			return strings.TrimSpace(value)
 		}
 	}
-	return m
+	return "unknown processor"
 }
 
-// syncFloor is about the slowest sync of a file system in memory, and the quickest of anything that keeps its data.
+// slowest sync of a memory file system, and quickest of anything that keeps its data.
 const syncFloor = 20 * time.Microsecond
 
 func serverFacts(ctx context.Context, conn *pgx.Conn, folder string) (Server, error) {

@@ -28,9 +28,6 @@ type Machine struct {
 	Cores int    `json:"cores"`
 	OS    string `json:"os"`
 	Go    string `json:"go"`
-	// Load is how many processes wanted a core in the minute before, on average, as Linux counts it. What others do
-	// meanwhile costs the log, which is few processes, more than many bare connections.
-	Load float64 `json:"load"`
 }
 
 // Server is the PostgreSQL that was measured on, in its own words.
@@ -193,8 +190,7 @@ func (r LogReport) WriteTable(w io.Writer) error {
 }
 
 func (r LogReport) writeFacts(w io.Writer) {
-	fmt.Fprintf(w, "%s, %d cores, load %.1f before, %s, %s, PostgreSQL %s\n",
-		r.Machine.CPU, r.Machine.Cores, r.Machine.Load, r.Machine.OS, r.Machine.Go, r.Server.PostgreSQL)
+	fmt.Fprintf(w, "%s, %d cores, %s, %s, PostgreSQL %s\n", r.Machine.CPU, r.Machine.Cores, r.Machine.OS, r.Machine.Go, r.Server.PostgreSQL)
 	fmt.Fprintf(w, "fsync %s by %s, synchronous_commit %s, full_page_writes %s, shared_buffers %s",
 		r.Server.Fsync, r.Server.WALSyncMethod, r.Server.SynchronousCommit, r.Server.FullPageWrites, r.Server.SharedBuffers)
 	if r.Server.SyncMillis > 0 {

@@ -36,9 +36,9 @@ func newSamples(ctx context.Context) (*samples, error) {
 		item := events.ItemID(1_000_000 + r.IntN(1_000_000))
 		published[i] = events.ItemPublished{
 			Item: item, Owner: events.UserID(1 + r.IntN(50_000)), Title: text(r, 40), Type: r.Int32N(12),
-			Price: events.Price(r.IntN(500_000)), ImgURL: image(r), Depreciation: r.Int32N(10), Note: text(r, 240), Sold: events.ForSale,
+			Price: events.Price(r.IntN(500_000)), ImgURL: image(r), Depreciation: r.Int32N(10), Note: text(r, 235), Sold: events.ForSale,
 		}
-		title, note, url, price := text(r, 40), text(r, 264), image(r), events.Price(r.IntN(500_000))
+		title, note, url, price := text(r, 40), text(r, 255), image(r), events.Price(r.IntN(500_000))
 		modified[i] = events.ItemModified{Item: item, Title: &title, Note: &note, ImgURL: &url, Price: &price}
 	}
 	if s.published, err = s.codec.Encode(ctx, published); err != nil {
