@@ -37,6 +37,27 @@ var goldens = map[string]Event{
 	"phone.claimed.v1": PhoneClaimed{
 		Phone: "9f86d081884c7d659a2feaa0c55ad015", Code: "0b6cbbb9-1a1c-4bb5-9c4e-7a2f3a2a5e10", User: 7,
 	},
+	"phone.code_used.v1": PhoneCodeUsed{
+		Phone: "9f86d081884c7d659a2feaa0c55ad015", Code: "0b6cbbb9-1a1c-4bb5-9c4e-7a2f3a2a5e10",
+	},
+	"user.logged_out.v1":     UserLoggedOut{User: 7, At: time.Date(2026, 11, 22, 23, 4, 5, 0, time.UTC)},
+	"user.avatar_changed.v1": UserAvatarChanged{User: 7, AvatarURL: `image\avatar\0.35113526938054584.jpg`},
+	"user.mail_requested.v1": UserMailRequested{
+		User: 7, Mail: NewPrivate("20191234@campus.example"), Ticket: "5f0c1c56-6d1b-4a9e-8f51-0f6b0a4f2d11",
+		At:        time.Date(2026, 11, 22, 23, 4, 5, 0, time.UTC),
+		ExpiresAt: time.Date(2026, 11, 23, 23, 4, 5, 0, time.UTC),
+	},
+	"user.verified.v1": UserVerified{User: 7, Ticket: "5f0c1c56-6d1b-4a9e-8f51-0f6b0a4f2d11"},
+	"image.uploaded.v1": ImagesUploaded{
+		Upload: "d7a2c7f0-0f0e-4b0c-a9d0-3f5b1f1e7c55", User: 7, Images: []string{`image\item\0.35113526938054584.jpg`},
+		At: time.Date(2026, 11, 22, 23, 4, 5, 0, time.UTC),
+	},
+	"favorite.added.v1":   FavoriteAdded{Favorite: 5, User: 7, Item: 41},
+	"favorite.removed.v1": FavoriteRemoved{Favorite: 5, User: 7, Item: 41},
+	"message.sent.v1": MessageSent{
+		Message: 2, From: 7, To: 8, Text: NewPrivate("hi, world. 你好\n🐟 <b>\"\\"), At: time.Date(2026, 11, 22, 23, 4, 5, 0, time.UTC),
+	},
+	"message.fetched.v1": MessageFetched{Message: 2, By: 8, At: time.Date(2026, 11, 22, 23, 4, 5, 0, time.UTC)},
 	"user.registered.v1": UserRegistered{
 		User: 7, Phone: NewPrivate("+8613800138000"), PhoneIndex: "9f86d081884c7d659a2feaa0c55ad015",
 		Password: "6f1c4f0e-2c8a-4a7e-8d5b-0e5a3f6f9c21", Username: NewPrivate("新手咸鱼人员"),
@@ -66,7 +87,8 @@ var goldens = map[string]Event{
 // form takes a golden file's name apart.
 func form(t *testing.T, name string) (kind string, schema int16) {
 	t.Helper()
-	kind, version, _ := strings.Cut(strings.TrimSuffix(name, ".bare"), ".v")
+	name = strings.TrimSuffix(name, ".bare")
+	kind, version := name[:strings.LastIndex(name, ".v")], name[strings.LastIndex(name, ".v")+2:]
 	if _, err := fmt.Sscanf(version, "%d", &schema); err != nil {
 		t.Fatalf("golden file %s: %v", name, err)
 	}

@@ -11,11 +11,23 @@ type UserID int64
 // Stream names the user's stream.
 func (id UserID) Stream() string { return "user-" + strconv.FormatInt(int64(id), 10) }
 
+// FavoritesStream names the stream of the user's favorites.
+func (id UserID) FavoritesStream() string { return "favorites-" + strconv.FormatInt(int64(id), 10) }
+
 // An ItemID is what the API calls itemid: a number that counts up from 1.
 type ItemID int64
 
 // Stream names the item's stream.
 func (id ItemID) Stream() string { return "item-" + strconv.FormatInt(int64(id), 10) }
+
+// A FavoriteID is what the API calls the id of a favorite: a number that counts up from 1.
+type FavoriteID int64
+
+// A MessageID is what the API calls the id of a message: a number that counts up from 1.
+type MessageID int64
+
+// Stream names the message's stream.
+func (id MessageID) Stream() string { return "message-" + strconv.FormatInt(int64(id), 10) }
 
 // A PhoneIndex stands for a phone number without telling it: a keyed hash, in hexadecimal.
 type PhoneIndex string

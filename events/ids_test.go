@@ -15,6 +15,8 @@ func TestStreamsAreNamedByIDs(t *testing.T) {
 		"user-7":                   UserID(7).Stream(),
 		"item-9223372036854775807": ItemID(1<<63 - 1).Stream(),
 		"phone-00ff":               PhoneIndex("00ff").Stream(),
+		"message-7":                MessageID(7).Stream(),
+		"favorites-7":              UserID(7).FavoritesStream(),
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
@@ -25,7 +27,10 @@ func TestStreamsAreNamedByIDs(t *testing.T) {
 func TestEveryEventIsInTheStreamOfItsSubject(t *testing.T) {
 	t.Parallel()
 	for name, event := range goldens {
-		want := map[string]string{"phone": "phone-9f86d081884c7d659a2feaa0c55ad015", "user": "user-7", "item": "item-41"}
+		want := map[string]string{
+			"phone": "phone-9f86d081884c7d659a2feaa0c55ad015", "user": "user-7", "item": "item-41",
+			"image": "upload-d7a2c7f0-0f0e-4b0c-a9d0-3f5b1f1e7c55", "favorite": "favorites-7", "message": "message-2",
+		}
 		subject, _, _ := strings.Cut(name, ".")
 		if got := event.Stream(); got != want[subject] {
 			t.Errorf("%s is in %s, want %s", name, got, want[subject])

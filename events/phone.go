@@ -24,6 +24,15 @@ type PhoneClaimed struct {
 	User  UserID     `json:"user"`
 }
 
+// PhoneCodeUsed: the code was given, rightly, for something other than registering. It is used up by it.
+type PhoneCodeUsed struct {
+	Phone PhoneIndex `json:"phone"`
+	Code  string     `json:"code"`
+}
+
+// Stream is the phone number's.
+func (e PhoneCodeUsed) Stream() string { return e.Phone.Stream() }
+
 // Stream is the phone number's.
 func (e PhoneCodeRequested) Stream() string { return e.Phone.Stream() }
 

@@ -11,13 +11,23 @@ var Types = NewRegistry(
 	Define[PhoneCodeRequested]("phone.code_requested", 1),
 	Define[PhoneCodeRejected]("phone.code_rejected", 1),
 	Define[PhoneClaimed]("phone.claimed", 1),
+	Define[PhoneCodeUsed]("phone.code_used", 1),
 	Define[UserRegistered]("user.registered", 1),
 	Define[UserProfileChanged]("user.profile_changed", 1),
 	Define[UserStudentIDChanged]("user.studentid_changed", 1),
 	Define[UserPasswordChanged]("user.password_changed", 1),
+	Define[UserLoggedOut]("user.logged_out", 1),
+	Define[UserAvatarChanged]("user.avatar_changed", 1),
+	Define[UserMailRequested]("user.mail_requested", 1),
+	Define[UserVerified]("user.verified", 1),
 	Define[ItemPublished]("item.published", 1),
 	Define[ItemModified]("item.modified", 1),
 	Define[ItemTraded]("item.traded", 1),
+	Define[ImagesUploaded]("image.uploaded", 1),
+	Define[FavoriteAdded]("favorite.added", 1),
+	Define[FavoriteRemoved]("favorite.removed", 1),
+	Define[MessageSent]("message.sent", 1),
+	Define[MessageFetched]("message.fetched", 1),
 )
 
 // A Type is one kind of event: its name, the version of the form that is written today, and how to get there from older

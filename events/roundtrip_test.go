@@ -19,6 +19,44 @@ var anyEvent = map[string]*rapid.Generator[Event]{
 	"phone.claimed": rapid.Custom(func(t *rapid.T) Event {
 		return PhoneClaimed{Phone: anyPhone.Draw(t, "phone"), Code: text.Draw(t, "code"), User: anyUser.Draw(t, "user")}
 	}),
+	"phone.code_used": rapid.Custom(func(t *rapid.T) Event {
+		return PhoneCodeUsed{Phone: anyPhone.Draw(t, "phone"), Code: text.Draw(t, "code")}
+	}),
+	"user.logged_out": rapid.Custom(func(t *rapid.T) Event {
+		return UserLoggedOut{User: anyUser.Draw(t, "user"), At: anyTime.Draw(t, "at")}
+	}),
+	"user.avatar_changed": rapid.Custom(func(t *rapid.T) Event {
+		return UserAvatarChanged{User: anyUser.Draw(t, "user"), AvatarURL: text.Draw(t, "avatar")}
+	}),
+	"user.mail_requested": rapid.Custom(func(t *rapid.T) Event {
+		return UserMailRequested{
+			User: anyUser.Draw(t, "user"), Mail: private.Draw(t, "mail"), Ticket: text.Draw(t, "ticket"),
+			At: anyTime.Draw(t, "at"), ExpiresAt: anyTime.Draw(t, "expires"),
+		}
+	}),
+	"user.verified": rapid.Custom(func(t *rapid.T) Event {
+		return UserVerified{User: anyUser.Draw(t, "user"), Ticket: text.Draw(t, "ticket")}
+	}),
+	"image.uploaded": rapid.Custom(func(t *rapid.T) Event {
+		return ImagesUploaded{
+			Upload: text.Draw(t, "upload"), User: anyUser.Draw(t, "user"), Images: rapid.SliceOfN(text, 1, 5).Draw(t, "images"), At: anyTime.Draw(t, "at"),
+		}
+	}),
+	"favorite.added": rapid.Custom(func(t *rapid.T) Event {
+		return FavoriteAdded{Favorite: FavoriteID(rapid.Int64().Draw(t, "id")), User: anyUser.Draw(t, "user"), Item: ItemID(rapid.Int64().Draw(t, "item"))}
+	}),
+	"favorite.removed": rapid.Custom(func(t *rapid.T) Event {
+		return FavoriteRemoved{Favorite: FavoriteID(rapid.Int64().Draw(t, "id")), User: anyUser.Draw(t, "user"), Item: ItemID(rapid.Int64().Draw(t, "item"))}
+	}),
+	"message.sent": rapid.Custom(func(t *rapid.T) Event {
+		return MessageSent{
+			Message: MessageID(rapid.Int64().Draw(t, "id")), From: anyUser.Draw(t, "from"), To: anyUser.Draw(t, "to"),
+			Text: private.Draw(t, "text"), At: anyTime.Draw(t, "at"),
+		}
+	}),
+	"message.fetched": rapid.Custom(func(t *rapid.T) Event {
+		return MessageFetched{Message: MessageID(rapid.Int64().Draw(t, "id")), By: anyUser.Draw(t, "by"), At: anyTime.Draw(t, "at")}
+	}),
 	"user.registered": rapid.Custom(func(t *rapid.T) Event {
 		return UserRegistered{
 			User: anyUser.Draw(t, "user"), Phone: private.Draw(t, "phone"), PhoneIndex: anyPhone.Draw(t, "index"), Password: text.Draw(t, "password"),

@@ -36,6 +36,49 @@ type UserPasswordChanged struct {
 	At       time.Time `json:"at"`
 }
 
+// UserLoggedOut: tokens made before At do not count any more.
+type UserLoggedOut struct {
+	User UserID    `json:"user"`
+	At   time.Time `json:"at"`
+}
+
+// UserAvatarChanged: the user has another picture.
+type UserAvatarChanged struct {
+	User      UserID `json:"user"`
+	AvatarURL string `json:"avatarurl"`
+}
+
+// UserMailRequested: the user asked for a link by which to prove that they read mail at a campus address. What is secret in
+// the link is in the vault under Ticket.
+type UserMailRequested struct {
+	User      UserID    `json:"user"`
+	Mail      Private   `json:"mail"`
+	Ticket    string    `json:"ticket"`
+	At        time.Time `json:"at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// UserVerified: the user followed the link that Ticket is for, which is used up by it.
+type UserVerified struct {
+	User   UserID `json:"user"`
+	Ticket string `json:"ticket"`
+}
+
+// Stream is the user's.
+func (e UserLoggedOut) Stream() string { return e.User.Stream() }
+
+// Stream is the user's.
+func (e UserAvatarChanged) Stream() string { return e.User.Stream() }
+
+// Stream is the user's.
+func (e UserMailRequested) Stream() string { return e.User.Stream() }
+
+// Stream is the user's.
+func (e UserVerified) Stream() string { return e.User.Stream() }
+
+// Personal gives what is sealed.
+func (e *UserMailRequested) Personal() (UserID, []*Private) { return e.User, []*Private{&e.Mail} }
+
 // Stream is the user's.
 func (e UserRegistered) Stream() string { return e.User.Stream() }
 

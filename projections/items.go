@@ -37,8 +37,8 @@ var items = table[events.ItemID, itemRow]{
 		}
 		return 0, false
 	},
-	apply: func(row *itemRow, e events.Event) {
-		switch e := e.(type) {
+	apply: func(row *itemRow, r *events.Recorded) {
+		switch e := r.Event.(type) {
 		case events.ItemPublished:
 			*row = itemRow{
 				ID: e.Item, Owner: e.Owner, Title: e.Title, Type: e.Type, Price: e.Price, ImgURL: e.ImgURL,

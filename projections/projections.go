@@ -47,7 +47,7 @@ type table[ID comparable, Row any] struct {
 	// subject tells which row an event is about, and false if it is not for this table.
 	subject func(e events.Event) (ID, bool)
 	// apply writes what an event says into its row, which is the zero Row if there is none yet.
-	apply func(row *Row, e events.Event)
+	apply func(row *Row, r *events.Recorded)
 	// id is the row's own.
 	id func(row *Row) ID
 }
@@ -77,9 +77,9 @@ func (t table[ID, Row]) project(ctx context.Context, tx pgx.Tx, page []events.Re
 		rows[t.id(&loaded[i])] = &loaded[i]
 	}
 
-	for _, r := range page {
-		if id, ok := t.subject(r.Event); ok {
-			t.apply(rows[id], r.Event)
+	for i := range page {
+		if id, ok := t.subject(page[i].Event); ok {
+			t.apply(rows[id], &page[i])
 		}
 	}
 

@@ -49,8 +49,8 @@ var users = table[events.UserID, userRow]{
 		}
 		return 0, false
 	},
-	apply: func(row *userRow, e events.Event) {
-		switch e := e.(type) {
+	apply: func(row *userRow, r *events.Recorded) {
+		switch e := r.Event.(type) {
 		case events.UserRegistered:
 			*row = userRow{
 				ID: e.User, Phone: e.Phone.Text(), PhoneIndex: e.PhoneIndex, Password: &e.Password,
