@@ -3,8 +3,7 @@
 create table favorites (
     id      bigint primary key check (id > 0),
     user_id bigint not null,
-    item    bigint not null,
-    unique (user_id, item)
+    item    bigint not null
 );
 
 create index on favorites (user_id, id);

@@ -43,16 +43,29 @@ type itemView struct {
 	TradedTo     *int64
 }
 
+type favoriteView struct{ ID, User, Item int64 }
+
+type messageView struct {
+	ID, Sender, Recipient int64
+	Data                  string
+	Position              int64
+	CreatedAt             time.Time
+	FetchedAt             *time.Time
+}
+
 // models is all read models.
 type models struct {
-	Users []userView
-	Items []itemView
+	Users     []userView
+	Items     []itemView
+	Favorites []favoriteView
+	Messages  []messageView
 }
 
 // expected is what a history should look like, worked out one event after the other.
 func expected(past []events.Event) models {
 	users, items := map[int64]userView{}, map[int64]itemView{}
-	for _, e := range past {
+	favorites, messages := map[int64]favoriteView{}, map[int64]messageView{}
+	for i, e := range past {
 		switch e := e.(type) {
 		case events.UserRegistered:
 			users[int64(e.User)] = userView{
@@ -76,6 +89,30 @@ func expected(past []events.Event) models {
 			u := users[int64(e.User)]
 			u.Password, u.TokensSince = e.Password, e.At.UnixMilli()
 			users[int64(e.User)] = u
+		case events.UserLoggedOut:
+			u := users[int64(e.User)]
+			u.TokensSince = e.At.UnixMilli()
+			users[int64(e.User)] = u
+		case events.UserAvatarChanged:
+			u := users[int64(e.User)]
+			u.AvatarURL = e.AvatarURL
+			users[int64(e.User)] = u
+		case events.UserVerified:
+			u := users[int64(e.User)]
+			u.Verified = 1
+			users[int64(e.User)] = u
+		case events.FavoriteAdded:
+			favorites[int64(e.Favorite)] = favoriteView{int64(e.Favorite), int64(e.User), int64(e.Item)}
+		case events.FavoriteRemoved:
+			delete(favorites, int64(e.Favorite))
+		case events.MessageSent:
+			messages[int64(e.Message)] = messageView{
+				ID: int64(e.Message), Sender: int64(e.From), Recipient: int64(e.To), Data: e.Text.Text(), Position: int64(i + 1), CreatedAt: e.At,
+			}
+		case events.MessageFetched:
+			m := messages[int64(e.Message)]
+			m.FetchedAt = &e.At
+			messages[int64(e.Message)] = m
 		case events.ItemPublished:
 			items[int64(e.Item)] = itemView{
 				ID: int64(e.Item), Owner: int64(e.Owner), Title: e.Title, Type: e.Type, Price: int64(e.Price), ImgURL: e.ImgURL,
@@ -106,6 +143,9 @@ func expected(past []events.Event) models {
 	return models{
 		Users: slices.SortedFunc(maps.Values(users), func(a, b userView) int { return int(a.ID - b.ID) }),
 		Items: slices.SortedFunc(maps.Values(items), func(a, b itemView) int { return int(a.ID - b.ID) }),
+
+		Favorites: slices.SortedFunc(maps.Values(favorites), func(a, b favoriteView) int { return int(a.ID - b.ID) }),
+		Messages:  slices.SortedFunc(maps.Values(messages), func(a, b messageView) int { return int(a.ID - b.ID) }),
 	}
 }
 
@@ -120,6 +160,10 @@ func stored(ctx context.Context, db querier) (m models, err error) {
 		users = `
 			select id, phone, phone_index, password::text, username, avatarurl, info, idcard, studentid, address, verified, score, tokens_since
 			from users order by id`
+		favorites = `select id, user_id, item from favorites order by id`
+		messages  = `
+			select id, sender, recipient, data, position, created_at at time zone 'UTC', fetched_at at time zone 'UTC'
+			from messages order by id`
 		items = `select id, owner, title, type, price, imgurl, depreciation, note, sold, traded_to from items order by id`
 	)
 	found, err := db.Query(ctx, users)
@@ -132,7 +176,19 @@ func stored(ctx context.Context, db querier) (m models, err error) {
 	if found, err = db.Query(ctx, items); err != nil {
 		return m, err
 	}
-	m.Items, err = pgx.CollectRows(found, pgx.RowToStructByPos[itemView])
+	if m.Items, err = pgx.CollectRows(found, pgx.RowToStructByPos[itemView]); err != nil {
+		return m, err
+	}
+	if found, err = db.Query(ctx, favorites); err != nil {
+		return m, err
+	}
+	if m.Favorites, err = pgx.CollectRows(found, pgx.RowToStructByPos[favoriteView]); err != nil {
+		return m, err
+	}
+	if found, err = db.Query(ctx, messages); err != nil {
+		return m, err
+	}
+	m.Messages, err = pgx.CollectRows(found, pgx.RowToStructByPos[messageView])
 	return m, err
 }
 
@@ -143,6 +199,10 @@ type history struct {
 	users []events.UserID
 	items []events.ItemPublished // as they read now
 	done  map[events.ItemID]bool // traded
+
+	favorites []events.FavoriteAdded // of now and of before
+	kept      map[events.FavoriteID]bool
+	messages  []events.MessageSent
 }
 
 var (
@@ -164,8 +224,11 @@ var (
 
 // histories draws them.
 var histories = rapid.Custom(func(t *rapid.T) []events.Event {
-	h := &history{t: t, done: map[events.ItemID]bool{}}
-	steps := []func(){h.register, h.changeProfile, h.changeStudentID, h.changePassword, h.publish, h.modify, h.modify, h.trade, h.requestCode}
+	h := &history{t: t, done: map[events.ItemID]bool{}, kept: map[events.FavoriteID]bool{}}
+	steps := []func(){
+		h.register, h.changeProfile, h.changeStudentID, h.changePassword, h.logOut, h.changeAvatar, h.verify,
+		h.publish, h.modify, h.modify, h.trade, h.requestCode, h.addFavorite, h.removeFavorite, h.send, h.fetch,
+	}
 	for range rapid.IntRange(0, 40).Draw(t, "steps") {
 		steps[rapid.IntRange(0, len(steps)-1).Draw(t, "step")]()
 	}
@@ -211,6 +274,81 @@ func (h *history) changePassword() {
 	if user, ok := h.user(); ok {
 		at := time.UnixMilli(rapid.Int64Range(0, 1<<42).Draw(h.t, "at")).UTC()
 		h.add(events.UserPasswordChanged{User: user, Password: hash.Draw(h.t, "password"), At: at})
+	}
+}
+
+// moment is a time as PostgreSQL keeps it.
+var moment = rapid.Custom(func(t *rapid.T) time.Time {
+	return time.UnixMicro(rapid.Int64Range(0, 1<<52).Draw(t, "at")).UTC()
+})
+
+func (h *history) logOut() {
+	if user, ok := h.user(); ok {
+		h.add(events.UserLoggedOut{User: user, At: moment.Draw(h.t, "at")})
+	}
+}
+
+func (h *history) changeAvatar() {
+	if user, ok := h.user(); ok {
+		h.add(events.UserAvatarChanged{User: user, AvatarURL: text.Draw(h.t, "avatar")})
+	}
+}
+
+func (h *history) verify() {
+	if user, ok := h.user(); ok {
+		h.add(events.UserVerified{User: user, Ticket: "ticket"})
+	}
+}
+
+func (h *history) addFavorite() {
+	user, ok := h.user()
+	if !ok || len(h.items) == 0 {
+		return
+	}
+	e := events.FavoriteAdded{
+		Favorite: events.FavoriteID(len(h.favorites) + 1), User: user,
+		Item: events.ItemID(rapid.IntRange(1, len(h.items)).Draw(h.t, "item")),
+	}
+	for _, other := range h.favorites {
+		if h.kept[other.Favorite] && other.User == e.User && other.Item == e.Item {
+			return
+		}
+	}
+	h.favorites, h.kept[e.Favorite] = append(h.favorites, e), true
+	h.add(e)
+}
+
+func (h *history) removeFavorite() {
+	if len(h.favorites) == 0 {
+		return
+	}
+	e := rapid.SampledFrom(h.favorites).Draw(h.t, "favorite")
+	if h.kept[e.Favorite] {
+		h.kept[e.Favorite] = false
+		h.add(events.FavoriteRemoved(e))
+	}
+}
+
+func (h *history) send() {
+	from, ok := h.user()
+	to, _ := h.user()
+	if ok {
+		e := events.MessageSent{
+			Message: events.MessageID(len(h.messages) + 1), From: from, To: to, Text: private.Draw(h.t, "text"), At: moment.Draw(h.t, "at"),
+		}
+		h.messages = append(h.messages, e)
+		h.add(e)
+	}
+}
+
+func (h *history) fetch() {
+	if len(h.messages) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(h.messages)-1).Draw(h.t, "message")
+	if e := h.messages[i]; e.To != 0 {
+		h.messages[i].To = 0 // is fetched
+		h.add(events.MessageFetched{Message: e.Message, By: e.To, At: moment.Draw(h.t, "at")})
 	}
 }
 

@@ -27,6 +27,8 @@ type Projector struct {
 var All = []Projector{
 	{Name: "users", Project: users.project},
 	{Name: "items", Project: items.project},
+	{Name: "favorites", Project: favorites.project},
+	{Name: "messages", Project: messages.project},
 }
 
 // Names lists the projectors' names.
@@ -44,9 +46,11 @@ type table[ID comparable, Row any] struct {
 	load string
 	// store inserts or replaces the rows in $1, a JSON list of them.
 	store string
+	// remove deletes the rows whose ids are in $1; needed if apply ever makes a row zero.
+	remove string
 	// subject tells which row an event is about, and false if it is not for this table.
 	subject func(e events.Event) (ID, bool)
-	// apply writes what an event says into its row, which is the zero Row if there is none yet.
+	// apply writes what an event says into its row, which is the zero Row if there is none yet, or none any more.
 	apply func(row *Row, r *events.Recorded)
 	// id is the row's own.
 	id func(row *Row) ID
@@ -83,9 +87,22 @@ func (t table[ID, Row]) project(ctx context.Context, tx pgx.Tx, page []events.Re
 		}
 	}
 
-	changed := make([]*Row, len(ids))
-	for i, id := range ids {
-		changed[i] = rows[id]
+	var (
+		changed = make([]*Row, 0, len(ids))
+		gone    []ID
+		none    ID
+	)
+	for _, id := range ids {
+		if t.id(rows[id]) == none {
+			gone = append(gone, id)
+		} else {
+			changed = append(changed, rows[id])
+		}
+	}
+	if len(gone) > 0 {
+		if _, err := tx.Exec(ctx, t.remove, gone); err != nil {
+			return fmt.Errorf("remove rows: %w", err)
+		}
 	}
 	list, err := json.Marshal(changed)
 	if err != nil {

@@ -46,6 +46,12 @@ var users = table[events.UserID, userRow]{
 			return e.User, true
 		case events.UserPasswordChanged:
 			return e.User, true
+		case events.UserLoggedOut:
+			return e.User, true
+		case events.UserAvatarChanged:
+			return e.User, true
+		case events.UserVerified:
+			return e.User, true
 		}
 		return 0, false
 	},
@@ -66,6 +72,12 @@ var users = table[events.UserID, userRow]{
 			row.StudentID, row.Verified = int32(number), 0
 		case events.UserPasswordChanged:
 			row.Password, row.TokensSince = &e.Password, e.At.UnixMilli()
+		case events.UserLoggedOut:
+			row.TokensSince = e.At.UnixMilli()
+		case events.UserAvatarChanged:
+			row.AvatarURL = e.AvatarURL
+		case events.UserVerified:
+			row.Verified = 1
 		}
 	},
 }

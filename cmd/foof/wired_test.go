@@ -26,6 +26,9 @@ import (
 var unprojected = map[string]string{
 	"phone.code_requested": "state of the phone number's decider; the sms reactor sends the code",
 	"phone.code_rejected":  "state of the phone number's decider: tries at a code",
+	"phone.code_used":      "state of the phone number's decider",
+	"user.mail_requested":  "state of the user's decider; the mail reactor sends the link",
+	"image.uploaded":       "for audits: who put which image there",
 	"phone.claimed":        "state of the phone number's decider; what users see of it is in user.registered, of the same append",
 }
 
