@@ -27,8 +27,8 @@ type Command[S any] interface {
 	// Streams are those that the decision depends on.
 	Streams() []string
 	// Decide returns the events that follow, none if there is nothing to change, or a fault that says why not. A refusal may
-	// be worth remembering: events beside a fault are appended, and then the fault is the answer. Events go to the streams
-	// that were read, or to streams that must be new.
+	// be worth remembering: events beside a fault of kind Refused are appended, and then that is the answer. Events go to the
+	// streams that were read, or to streams that must be new.
 	Decide(state S) ([]events.Event, error)
 }
 
@@ -36,6 +36,7 @@ type Command[S any] interface {
 type Log interface {
 	Load(ctx context.Context, streams ...string) ([]events.Recorded, error)
 	Append(ctx context.Context, a store.Append) (store.Receipt, error)
+	Appended(ctx context.Context, command uuid.UUID) ([]events.Recorded, error)
 }
 
 // Engine carries commands out.
@@ -78,6 +79,9 @@ func (e *Engine) turn(ctx context.Context, streams []string) (done func(), err e
 type Origin struct {
 	Actor       events.UserID // 0: nobody who is logged in
 	Correlation string        // the id of the request
+	// Command identifies the command where it may come more than once; else it gets an id of its own. It is carried out once:
+	// again, it has the outcome that it had.
+	Command uuid.UUID
 }
 
 // attempts is how often a command is decided anew because somebody else was faster. Each time somebody was, so it takes
@@ -85,48 +89,68 @@ type Origin struct {
 const attempts = 100
 
 // Execute carries a command out: it loads its streams, folds them, lets the command decide and appends what follows, and
-// starts over where another command came in between. The receipt is that of what was decided, which is durable then; where
-// nothing was to be changed, or the command refused, it is that of the newest event that this was decided on, and zero if there
-// was none. Errors are the command's own faults, a fault of kind Unavailable if the log cannot be reached or stays contended,
-// or the context's.
-func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[S]) (store.Receipt, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return store.Receipt{}, fmt.Errorf("draw a command id: %w", err)
+// starts over where another command came in between. The facts are what was decided, which is durable then, and the receipt
+// is theirs; where nothing was to be changed, or the command refused, it is that of the newest event that this was decided on,
+// and zero if there was none. Errors are the command's own faults, a fault of kind Unavailable if the log cannot be reached or
+// stays contended, or the context's.
+func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[S]) (store.Receipt, []events.Event, error) {
+	known := from.Command != uuid.Nil
+	if !known {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return store.Receipt{}, nil, fmt.Errorf("draw a command id: %w", err)
+		}
+		from.Command = id
 	}
 	done, err := e.turn(ctx, c.Streams())
 	if err != nil {
-		return store.Receipt{}, fmt.Errorf("%T: %w", c, err)
+		return store.Receipt{}, nil, fmt.Errorf("%T: %w", c, err)
 	}
 	defer done()
 	for range attempts {
-		receipt, verdict, err := attempt(ctx, e, from, id, c)
+		o, err := outcome{}, error(nil)
+		if known {
+			o, err = e.earlier(ctx, from.Command)
+		}
+		if err == nil && o.facts == nil {
+			o, err = attempt(ctx, e, from, c)
+		}
+		if err == nil && o.receipt.Repeated { // somebody else was at the same command
+			o, err = e.earlier(ctx, from.Command)
+		}
 		var conflict *store.ConflictError
 		switch {
 		case errors.As(err, &conflict):
 			continue
 		case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrInDoubt), errors.Is(err, store.ErrClosed):
-			return store.Receipt{}, fault.Unavailable(err)
+			return store.Receipt{}, nil, fault.Unavailable(err)
 		case err != nil:
-			return store.Receipt{}, fmt.Errorf("%T: %w", c, err)
+			return store.Receipt{}, nil, fmt.Errorf("%T: %w", c, err)
 		}
-		return receipt, verdict
+		return o.receipt, o.facts, o.verdict
 	}
-	return store.Receipt{}, fault.Unavailable(fmt.Errorf("%T: %v are contended", c, c.Streams()))
+	return store.Receipt{}, nil, fault.Unavailable(fmt.Errorf("%T: %v are contended", c, c.Streams()))
 }
 
-// attempt goes the way once. verdict is what the command itself says, err what got in its way.
-func attempt[S State[S]](ctx context.Context, e *Engine, from Origin, id uuid.UUID, c Command[S]) (r store.Receipt, verdict, err error) {
+// outcome is what became of a command. The verdict is its own: nil, or a fault.
+type outcome struct {
+	receipt store.Receipt
+	facts   []events.Event
+	verdict error
+}
+
+// attempt goes the way once. err is what got in its way.
+func attempt[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[S]) (o outcome, err error) {
 	streams := c.Streams()
 	history, err := e.log.Load(ctx, streams...)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	if err != nil {
-		return r, nil, err
+		return o, err
 	}
 	if err := e.codec.Decode(ctx, history); err != nil {
-		return r, nil, err
+		return o, err
 	}
 	var state S
 	expect := make(map[string]events.Version, len(streams)+1)
@@ -138,25 +162,50 @@ func attempt[S State[S]](ctx context.Context, e *Engine, from Origin, id uuid.UU
 		expect[recorded.Stream] = recorded.Version
 	}
 
-	facts, verdict := c.Decide(state)
-	if len(facts) == 0 {
+	o.facts, o.verdict = c.Decide(state)
+	if len(o.facts) == 0 {
 		if n := len(history); n > 0 {
-			r = store.Receipt{Position: history[n-1].Position, Version: history[n-1].Version}
+			o.receipt = store.Receipt{Position: history[n-1].Position, Version: history[n-1].Version}
 		}
-		return r, verdict, nil
+		return o, nil
 	}
-	encoded, err := e.codec.Encode(ctx, facts)
+	encoded, err := e.codec.Encode(ctx, o.facts)
 	if err != nil {
-		return r, nil, err
+		return o, err
 	}
 	for _, fact := range encoded {
 		if _, read := expect[fact.Stream]; !read {
 			expect[fact.Stream] = 0
 		}
 	}
-	r, err = e.log.Append(ctx, store.Append{
-		Command: id, Expect: expect, Events: encoded,
-		Meta: events.Metadata{Actor: from.Actor, Command: id.String(), Correlation: from.Correlation},
-	})
-	return r, verdict, err
+	meta := events.Metadata{Actor: from.Actor, Command: from.Command.String(), Correlation: from.Correlation}
+	if o.verdict != nil {
+		meta.Refused = fault.Of(o.verdict).Info
+	}
+	o.receipt, err = e.log.Append(ctx, store.Append{Command: from.Command, Expect: expect, Events: encoded, Meta: meta})
+	return o, err
+}
+
+// earlier is what has become of a command already, and has no facts if nothing has.
+func (e *Engine) earlier(ctx context.Context, command uuid.UUID) (o outcome, err error) {
+	past, err := e.log.Appended(ctx, command)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	if err != nil || len(past) == 0 {
+		return o, err
+	}
+	if err := e.codec.Decode(ctx, past); err != nil {
+		return o, err
+	}
+	for _, recorded := range past {
+		o.facts = append(o.facts, recorded.Event)
+	}
+	last := past[len(past)-1]
+	o.receipt = store.Receipt{Position: last.Position, Version: last.Version, Repeated: true}
+	meta, err := last.Metadata()
+	if err == nil && meta.Refused != "" {
+		o.verdict = fault.Refused(meta.Refused)
+	}
+	return o, err
 }

@@ -27,7 +27,7 @@ func TestExecute(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		w.append(t, bicycle())
-		receipt, err := Execute(t.Context(), w.engine(), origin, TradeItem{Item: 41, Buyer: 8})
+		receipt, _, err := Execute(t.Context(), w.engine(), origin, TradeItem{Item: 41, Buyer: 8})
 		if err != nil || receipt.Position != 2 || receipt.Version != 2 || receipt.Repeated {
 			t.Fatalf("receipt %+v, %v", receipt, err)
 		}
@@ -50,7 +50,7 @@ func TestExecute(t *testing.T) {
 		w := newWorld(t)
 		w.append(t, requested("a", noon))
 		register := RegisterUser{User: 7, Number: "13800138000", Phone: number, Codes: []string{"a"}, Password: "hash", At: noon}
-		receipt, err := Execute(t.Context(), w.engine(), Origin{}, register)
+		receipt, _, err := Execute(t.Context(), w.engine(), Origin{}, register)
 		if err != nil || receipt.Position != 3 || receipt.Version != 1 {
 			t.Fatalf("receipt %+v, %v", receipt, err)
 		}
@@ -61,7 +61,7 @@ func TestExecute(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		w.append(t, bicycle())
-		receipt, err := Execute(t.Context(), w.engine(), origin, ModifyItem{User: 7, Changes: events.ItemModified{Item: 41, Title: new("自行车")}})
+		receipt, _, err := Execute(t.Context(), w.engine(), origin, ModifyItem{User: 7, Changes: events.ItemModified{Item: 41, Title: new("自行车")}})
 		if err != nil || receipt != (store.Receipt{Position: 1, Version: 1}) {
 			t.Errorf("receipt %+v, %v", receipt, err)
 		}
@@ -71,7 +71,7 @@ func TestExecute(t *testing.T) {
 	t.Run("of what is refused changes nothing", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		receipt, err := Execute(t.Context(), w.engine(), origin, TradeItem{Item: 41, Buyer: 8})
+		receipt, _, err := Execute(t.Context(), w.engine(), origin, TradeItem{Item: 41, Buyer: 8})
 		if !errors.Is(err, ErrNotForTrade) || receipt != (store.Receipt{}) || w.head(t) != 0 {
 			t.Errorf("receipt %+v, %v, head %d", receipt, err, w.head(t))
 		}
@@ -81,7 +81,7 @@ func TestExecute(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		w.append(t, requested("a", noon))
-		receipt, err := Execute(t.Context(), w.engine(), Origin{}, RegisterUser{User: 7, Phone: number, At: noon})
+		receipt, _, err := Execute(t.Context(), w.engine(), Origin{}, RegisterUser{User: 7, Phone: number, At: noon})
 		if !errors.Is(err, ErrInvalidRequest) || receipt.Position != 2 {
 			t.Errorf("receipt %+v, %v", receipt, err)
 		}
@@ -97,7 +97,7 @@ func TestExecute(t *testing.T) {
 				w.append(t, events.ItemModified{Item: 41, Title: new("车"), Note: new("")})
 			}
 		}))
-		receipt, err := Execute(t.Context(), slow, origin, ModifyItem{User: 7, Changes: events.ItemModified{Item: 41, Title: new("车"), Price: new(events.Price(1))}})
+		receipt, _, err := Execute(t.Context(), slow, origin, ModifyItem{User: 7, Changes: events.ItemModified{Item: 41, Title: new("车"), Price: new(events.Price(1))}})
 		if err != nil || receipt.Position != 3 || receipt.Version != 3 {
 			t.Errorf("receipt %+v, %v", receipt, err)
 		}
@@ -111,7 +111,7 @@ func TestExecute(t *testing.T) {
 		w := newWorld(t)
 		w.append(t, bicycle())
 		slow := w.engine(meddle(func(int) { w.append(t, events.ItemTraded{Item: 41, Buyer: 9, Sold: events.SoldOut}) }))
-		receipt, err := Execute(t.Context(), slow, origin, TradeItem{Item: 41, Buyer: 8})
+		receipt, _, err := Execute(t.Context(), slow, origin, TradeItem{Item: 41, Buyer: 8})
 		if !errors.Is(err, ErrNotForTrade) || receipt != (store.Receipt{Position: 2, Version: 2}) {
 			t.Errorf("receipt %+v, %v", receipt, err)
 		}
@@ -127,7 +127,7 @@ func TestExecute(t *testing.T) {
 			tries = n
 			w.append(t, events.ItemModified{Item: 41, Price: new(events.Price(n))})
 		}))
-		receipt, err := Execute(t.Context(), slow, origin, TradeItem{Item: 41, Buyer: 8})
+		receipt, _, err := Execute(t.Context(), slow, origin, TradeItem{Item: 41, Buyer: 8})
 		if !errors.Is(err, fault.Unavailable(nil)) || receipt != (store.Receipt{}) || tries != attempts {
 			t.Errorf("receipt %+v, %v, after %d tries", receipt, err, tries)
 		}
@@ -141,7 +141,7 @@ func TestExecute(t *testing.T) {
 		w := newWorld(t)
 		w.append(t, newcomer())
 		w.append(t, requested("a", noon))
-		receipt, err := Execute(t.Context(), w.engine(), Origin{}, RegisterUser{User: 7, Number: "1", Phone: number, Codes: []string{"a"}, At: noon})
+		receipt, _, err := Execute(t.Context(), w.engine(), Origin{}, RegisterUser{User: 7, Number: "1", Phone: number, Codes: []string{"a"}, At: noon})
 		if err == nil || receipt != (store.Receipt{}) {
 			t.Errorf("receipt %+v, %v", receipt, err)
 		}
@@ -154,7 +154,7 @@ func TestExecute(t *testing.T) {
 		w.append(t, bicycle())
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := Execute(ctx, w.engine(), origin, TradeItem{Item: 41, Buyer: 8})
+		_, _, err := Execute(ctx, w.engine(), origin, TradeItem{Item: 41, Buyer: 8})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("it is %v", err)
 		}
@@ -171,7 +171,7 @@ func TestExecute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Execute(t.Context(), w.engine(), origin, PublishItem(bicycle()))
+		_, _, err = Execute(t.Context(), w.engine(), origin, PublishItem(bicycle()))
 		if !errors.Is(err, events.ErrUnknownType) || fault.Of(err).Kind != fault.KindInternal || w.head(t) != 1 {
 			t.Errorf("it is %v, head %d", err, w.head(t))
 		}
@@ -196,7 +196,7 @@ func TestDecisionHoldsOfAllStreamsThatItWasMadeOver(t *testing.T) {
 	other := bicycle()
 	other.Item = 42
 	slow := w.engine(meddle(func(int) { w.append(t, other) }))
-	if _, err := Execute(t.Context(), slow, origin, lonely{}); !errors.Is(err, ErrNotForTrade) {
+	if _, _, err := Execute(t.Context(), slow, origin, lonely{}); !errors.Is(err, ErrNotForTrade) {
 		t.Errorf("it is %v", err)
 	}
 	w.holds(t, history{other}, "item-41", "item-42")
@@ -211,7 +211,7 @@ func TestManyAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for n := range many {
 		all.Go(func() {
-			switch _, err := Execute(t.Context(), w.engine(), origin, TradeItem{Item: 41, Buyer: events.UserID(100 + n)}); {
+			switch _, _, err := Execute(t.Context(), w.engine(), origin, TradeItem{Item: 41, Buyer: events.UserID(100 + n)}); {
 			case err == nil:
 				won.Add(1)
 			case errors.Is(err, ErrNotForTrade):
@@ -249,7 +249,7 @@ func TestLogThatIsAwayIsUnavailable(t *testing.T) {
 		}
 		defer pool.Close()
 		begin := time.Now()
-		_, err = Execute(t.Context(), NewEngine(store.Open(pool), codec), origin, TradeItem{Item: 41, Buyer: 8})
+		_, _, err = Execute(t.Context(), NewEngine(store.Open(pool), codec), origin, TradeItem{Item: 41, Buyer: 8})
 		if fault.Of(err).Kind != fault.KindUnavailable || fault.Of(err).RetryAfter == 0 {
 			t.Errorf("after %v it is %v", time.Since(begin), err)
 		}
@@ -260,7 +260,7 @@ func TestLogThatIsAwayIsUnavailable(t *testing.T) {
 		w := newWorld(t)
 		w.append(t, bicycle())
 		w.stop()
-		_, err := Execute(t.Context(), w.engine(), origin, TradeItem{Item: 41, Buyer: 8})
+		_, _, err := Execute(t.Context(), w.engine(), origin, TradeItem{Item: 41, Buyer: 8})
 		if fault.Of(err).Kind != fault.KindUnavailable || !errors.Is(err, store.ErrClosed) {
 			t.Errorf("it is %v", err)
 		}
@@ -277,7 +277,7 @@ func TestLogThatIsAwayIsUnavailable(t *testing.T) {
 			w := newWorld(t)
 			w.append(t, bicycle())
 			broken := w.engine(func(log Log) Log { return brokenLog{log, answer} })
-			_, err := Execute(t.Context(), broken, origin, TradeItem{Item: 41, Buyer: 8})
+			_, _, err := Execute(t.Context(), broken, origin, TradeItem{Item: 41, Buyer: 8})
 			if fault.Of(err).Kind != fault.KindUnavailable || !errors.Is(err, answer) {
 				t.Errorf("it is %v", err)
 			}
@@ -290,7 +290,7 @@ func TestLogThatIsAwayIsUnavailable(t *testing.T) {
 		w.append(t, bicycle())
 		wrong := errors.New("22P05")
 		broken := w.engine(func(log Log) Log { return brokenLog{log, wrong} })
-		_, err := Execute(t.Context(), broken, origin, TradeItem{Item: 41, Buyer: 8})
+		_, _, err := Execute(t.Context(), broken, origin, TradeItem{Item: 41, Buyer: 8})
 		if fault.Of(err).Kind != fault.KindInternal || !errors.Is(err, wrong) {
 			t.Errorf("it is %v", err)
 		}

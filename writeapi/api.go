@@ -74,9 +74,16 @@ const awaitFor = 5 * time.Second
 // done, or what somebody else had done just before that left nothing to do. Only if the read models lag badly does
 // it say success before they show it: what is in the log has happened.
 func execute[S commands.State[S]](ctx context.Context, a *API, user events.UserID, c commands.Command[S]) error {
-	receipt, verdict := commands.Execute(ctx, a.Engine, commands.Origin{Actor: user, Correlation: web.RequestID(ctx)}, c)
+	_, err := decide(ctx, a, user, c)
+	return err
+}
+
+// decide is execute for those who want to know what was decided.
+func decide[S commands.State[S]](ctx context.Context, a *API, user events.UserID, c commands.Command[S]) ([]events.Event, error) {
+	from := commands.Origin{Actor: user, Correlation: web.RequestID(ctx)}
+	receipt, facts, verdict := commands.Execute(ctx, a.Engine, from, c)
 	if receipt.Position == 0 {
-		return verdict
+		return facts, verdict
 	}
 	waiting, cancel := context.WithTimeout(ctx, awaitFor)
 	defer cancel()
@@ -84,5 +91,5 @@ func execute[S commands.State[S]](ctx context.Context, a *API, user events.UserI
 		a.Logger.WarnContext(ctx, "answered before the read models show it",
 			slog.String("request", web.RequestID(ctx)), slog.Any("error", err))
 	}
-	return verdict
+	return facts, verdict
 }

@@ -104,12 +104,12 @@ func (s *service) crowd(t *testing.T, n int) []*person {
 		if err != nil {
 			return nil, err
 		}
-		_, err = commands.Execute(ctx, engine, commands.Origin{}, commands.RequestCode{Phone: phone, Code: code, At: now})
+		_, _, err = commands.Execute(ctx, engine, commands.Origin{}, commands.RequestCode{Phone: phone, Code: code, At: now})
 		if err := errors.Join(err, secrets.NewUserKey(ctx, user)); err != nil {
 			return nil, err
 		}
 		p.id = int64(user)
-		_, err = commands.Execute(ctx, engine, commands.Origin{}, commands.RegisterUser{
+		_, _, err = commands.Execute(ctx, engine, commands.Origin{}, commands.RegisterUser{
 			User: user, Number: p.number, Phone: phone, Codes: []string{code}, Password: shared, At: now,
 		})
 		return p, err

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"foof/events"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -19,6 +21,48 @@ func (l *Log) Load(ctx context.Context, streams ...string) ([]events.Recorded, e
 	page, err := l.read(ctx, nil, sql, streams)
 	if err != nil {
 		return nil, fmt.Errorf("load %v: %w", streams, err)
+	}
+	return page, nil
+}
+
+// Missing tells which of these streams do not exist. A stream that exists never ceases to.
+func (l *Log) Missing(ctx context.Context, streams ...string) ([]string, error) {
+	const sql = `
+		select asked from unnest($1::text[]) asked
+		where not exists (select from events where stream = asked and version = 1)`
+	rows, err := l.pool.Query(ctx, sql, streams)
+	if err != nil {
+		return nil, fmt.Errorf("look for streams: %w", err)
+	}
+	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for streams: %w", err)
+	}
+	return missing, nil
+}
+
+// Appended reads what a command appended, and nothing if it did not.
+func (l *Log) Appended(ctx context.Context, command uuid.UUID) ([]events.Recorded, error) {
+	const (
+		last = `select ` + eventColumns + ` from events where command = $1`
+		// An append's events stand next to each other, so that the way back ends at the first one of another command.
+		before = `
+			select ` + eventColumns + ` from (select * from events where position between $2 and $1) e
+			where meta ->> 'command' = $3 order by position`
+		step = 1000
+	)
+	page, err := l.read(ctx, nil, last, command)
+	for err == nil && len(page) > 0 {
+		var earlier []events.Recorded
+		to := page[0].Position - 1
+		earlier, err = l.read(ctx, nil, before, to, to-step+1, command.String())
+		page = slices.Concat(earlier, page)
+		if len(earlier) < step {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what command %s appended: %w", command, err)
 	}
 	return page, nil
 }

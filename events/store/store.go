@@ -14,6 +14,7 @@ import (
 	"foof/events"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 )
@@ -77,6 +78,24 @@ func (l *Log) NextUser(ctx context.Context) (events.UserID, error) {
 // NextItem draws a number for a new item, likewise.
 func (l *Log) NextItem(ctx context.Context) (events.ItemID, error) {
 	return draw[events.ItemID](ctx, l.pool, `select nextval('item_ids')`)
+}
+
+// NextMessage draws a number for a new message, likewise.
+func (l *Log) NextMessage(ctx context.Context) (events.MessageID, error) {
+	return draw[events.MessageID](ctx, l.pool, `select nextval('message_ids')`)
+}
+
+// NextFavorites draws n numbers for new favorites, in ascending order, likewise.
+func (l *Log) NextFavorites(ctx context.Context, n int) ([]events.FavoriteID, error) {
+	rows, err := l.pool.Query(ctx, `select nextval('favorite_ids') from generate_series(1, $1)`, n)
+	if err != nil {
+		return nil, fmt.Errorf("draw numbers: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[events.FavoriteID])
+	if err != nil {
+		return nil, fmt.Errorf("draw numbers: %w", err)
+	}
+	return ids, nil
 }
 
 func draw[ID ~int64](ctx context.Context, pool *pgxpool.Pool, sql string) (ID, error) {
