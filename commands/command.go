@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 
 	"foof/events"
 	"foof/events/store"
@@ -43,36 +42,14 @@ type Log interface {
 type Engine struct {
 	log   Log
 	codec *events.Codec
-	turns [turns]chan struct{}
+	// The commands of this process over one stream go one after the other. They would be right without it, as those of several
+	// processes are, but each round of conflicts would let one of them through and have all others decide anew.
+	turns Turns
 }
-
-// turns is how many commands an engine carries out at once at most. Those that share a turn wait for each other.
-const turns = 4096
 
 // NewEngine makes an engine over a log and the codec for its events.
 func NewEngine(log Log, codec *events.Codec) *Engine {
-	e := &Engine{log: log, codec: codec}
-	for i := range e.turns {
-		e.turns[i] = make(chan struct{}, 1)
-	}
-	return e
-}
-
-// turn lets the commands of this process over one stream go one after the other. They would be right without it, as those of
-// several processes are, but each round of conflicts would let one of them through and have all others decide anew.
-func (e *Engine) turn(ctx context.Context, streams []string) (done func(), err error) {
-	if len(streams) == 0 {
-		return func() {}, nil
-	}
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(streams[0]))
-	mine := e.turns[hash.Sum32()%turns]
-	select {
-	case mine <- struct{}{}:
-		return func() { <-mine }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return &Engine{log: log, codec: codec, turns: NewTurns()}
 }
 
 // Origin says on whose behalf a command is carried out.
@@ -102,11 +79,13 @@ func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[
 		}
 		from.Command = id
 	}
-	done, err := e.turn(ctx, c.Streams())
-	if err != nil {
-		return store.Receipt{}, nil, fmt.Errorf("%T: %w", c, err)
+	if streams := c.Streams(); len(streams) > 0 {
+		done, err := e.turns.Take(ctx, streams[0])
+		if err != nil {
+			return store.Receipt{}, nil, fmt.Errorf("%T: %w", c, err)
+		}
+		defer done()
 	}
-	defer done()
 	for range attempts {
 		o, err := outcome{}, error(nil)
 		if known {
@@ -142,23 +121,15 @@ type outcome struct {
 // attempt goes the way once. err is what got in its way.
 func attempt[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[S]) (o outcome, err error) {
 	streams := c.Streams()
-	history, err := e.log.Load(ctx, streams...)
-	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
-	}
+	state, history, err := load[S](ctx, e, streams...)
 	if err != nil {
 		return o, err
 	}
-	if err := e.codec.Decode(ctx, history); err != nil {
-		return o, err
-	}
-	var state S
 	expect := make(map[string]events.Version, len(streams)+1)
 	for _, stream := range streams {
 		expect[stream] = 0
 	}
 	for _, recorded := range history {
-		state = state.Evolve(recorded.Event)
 		expect[recorded.Stream] = recorded.Version
 	}
 
@@ -184,6 +155,24 @@ func attempt[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[
 	}
 	o.receipt, err = e.log.Append(ctx, store.Append{Command: from.Command, Expect: expect, Events: encoded, Meta: meta})
 	return o, err
+}
+
+// load folds some streams.
+func load[S State[S]](ctx context.Context, e *Engine, streams ...string) (state S, history []events.Recorded, err error) {
+	history, err = e.log.Load(ctx, streams...)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	if err != nil {
+		return state, nil, err
+	}
+	if err := e.codec.Decode(ctx, history); err != nil {
+		return state, nil, err
+	}
+	for _, recorded := range history {
+		state = state.Evolve(recorded.Event)
+	}
+	return state, history, nil
 }
 
 // earlier is what has become of a command already, and has no facts if nothing has.

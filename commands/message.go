@@ -73,9 +73,10 @@ func (c FetchMessages) Streams() []string {
 // Decide names those that nobody has fetched yet, in the order in which they are asked for.
 func (c FetchMessages) Decide(m messages) ([]events.Event, error) {
 	var facts []events.Event
+	named := map[events.MessageID]bool{}
 	for _, id := range c.Messages {
-		if m[id] == c.User {
-			m[id] = 0
+		if m[id] == c.User && !named[id] {
+			named[id] = true
 			facts = append(facts, events.MessageFetched{Message: id, By: c.User, At: c.At})
 		}
 	}

@@ -42,6 +42,8 @@ func (p phone) Evolve(e events.Event) phone {
 		p.wrong++
 	case events.PhoneClaimed:
 		p.owner, p.code = e.User, ""
+	case events.PhoneCodeUsed:
+		p.code = ""
 	}
 	return p
 }

@@ -58,6 +58,7 @@ type user struct {
 	registered                      bool
 	username, info, idcard, address string
 	studentID                       string
+	tokensSince                     time.Time // tokens made before do not count
 }
 
 // Evolve applies one event of a user.
@@ -72,6 +73,10 @@ func (u user) Evolve(e events.Event) user {
 		u.address = written(u.address, e.Address)
 	case events.UserStudentIDChanged:
 		u.studentID = e.StudentID.Text()
+	case events.UserPasswordChanged:
+		u.tokensSince = e.At
+	case events.UserLoggedOut:
+		u.tokensSince = e.At
 	}
 	return u
 }
@@ -115,7 +120,7 @@ func (c ModifyUser) Decide(u user) ([]events.Event, error) {
 		facts = append(facts, events.UserStudentIDChanged{User: c.User, StudentID: number})
 	}
 	if c.Password != nil {
-		facts = append(facts, events.UserPasswordChanged{User: c.User, Password: *c.Password, At: c.At})
+		facts = append(facts, events.UserPasswordChanged{User: c.User, Password: *c.Password, At: u.revokes(c.At)})
 	}
 	return facts, nil
 }

@@ -13,6 +13,7 @@ create table messages (
     sender     bigint      not null,
     recipient  bigint      not null,
     data       text        not null,
+    size       int         not null, -- bytes of data in JSON, quotes included
     position   bigint      not null, -- of message.sent in the log: who reads on after a position misses nothing
     created_at timestamptz not null,
     fetched_at timestamptz

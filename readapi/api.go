@@ -3,19 +3,17 @@ package readapi
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"foof/events"
 	"foof/internal/fault"
-	"foof/internal/form"
+	"foof/internal/inbox"
 	"foof/internal/token"
 	"foof/internal/web"
 
 	"github.com/gin-gonic/gin"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -37,6 +35,12 @@ type API struct {
 	Signer    *token.Signer
 	Passwords Passwords
 	Phones    Phones
+	Inbox     *inbox.Inbox
+	Bell      *inbox.Bell
+	Head      func(ctx context.Context) (events.Position, error)
+	// Await returns when every read model shows what is at a position.
+	Await     func(ctx context.Context, position events.Position) error
+	Heartbeat time.Duration // of streams
 }
 
 // Routes adds them.
@@ -44,26 +48,11 @@ func (a *API) Routes(r gin.IRouter) {
 	r.GET("/user/:uuid", web.Handle(a.user))
 	r.POST("/user/me", web.Handle(a.me))
 	r.POST("/user/login", web.Handle(a.login))
+	r.POST("/fav/query", web.Handle(a.favorites))
+	r.GET("/user/chat/stream", web.Handle(a.stream))
 	r.POST("/user/published", web.Handle(a.published))
 	r.POST("/user/finished", web.Handle(a.finished))
 	r.GET("/item/:itemid", web.Handle(a.item))
-}
-
-// TokensSince says from when on a user's tokens count, in ms since 1970. It is fault.ErrForbidden for a user that there is
-// not.
-func TokensSince(pool *pgxpool.Pool) func(context.Context, events.UserID) (int64, error) {
-	const sql = `select tokens_since from users where id = $1`
-	return func(ctx context.Context, user events.UserID) (int64, error) {
-		var since int64
-		err := pool.QueryRow(ctx, sql, user).Scan(&since)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return 0, fmt.Errorf("%w: there is no user %d", fault.ErrForbidden, user)
-		}
-		if err != nil {
-			return 0, fmt.Errorf("tokens of user %d: %w", user, err)
-		}
-		return since, nil
-	}
 }
 
 // pathID reads an id from the path. What cannot be the id of anything, as it is out of range, is 0.
@@ -78,22 +67,4 @@ func pathID(c *gin.Context, name string) (int64, error) {
 		return 0, nil //nolint:nilerr // it is too large for an id
 	}
 	return max(0, id), nil
-}
-
-// span is which part of a list is asked for.
-type span struct {
-	after int64
-	limit *int32 // nil: all
-}
-
-const mostListed = 1000
-
-func spanOf(f *form.Form) span {
-	s := span{limit: f.OptionalInt("limit", form.Between(1, mostListed))}
-	if text, _ := f.Lookup("after"); text != "0" { // from the beginning
-		if after := f.OptionalID("after"); after != nil {
-			s.after = *after
-		}
-	}
-	return s
 }

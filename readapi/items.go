@@ -77,12 +77,12 @@ func (a *API) published(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	owner, s := f.ID("uuid"), spanOf(f)
+	owner, s := f.ID("uuid"), web.SpanOf(f)
 	if err := f.Err(); err != nil {
 		return err
 	}
 	const sql = `select ` + itemColumns + ` from items where owner = $1 and id > $2 order by id limit $3`
-	found, err := a.items(c.Request.Context(), sql, owner, s.after, s.limit)
+	found, err := a.items(c.Request.Context(), sql, owner, s.After, s.Limit)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (a *API) finished(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s := spanOf(f)
+	s := web.SpanOf(f)
 	if err := f.Err(); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (a *API) finished(c *gin.Context) error {
 		select ` + itemColumns + ` from items
 		where (owner = $1 or traded_to = $1) and sold in (2, -2) and id > $2
 		order by id limit $3`
-	found, err := a.items(c.Request.Context(), sql, user, s.after, s.limit)
+	found, err := a.items(c.Request.Context(), sql, user, s.After, s.Limit)
 	if err != nil {
 		return err
 	}

@@ -28,10 +28,18 @@ type Codes interface {
 	CodesWithDigits(ctx context.Context, phone events.PhoneIndex, digits string) ([]string, error)
 }
 
+// Log is what is asked of the log beside the commands: numbers for new things, and what there is.
+type Log interface {
+	Numbers
+	Missing(ctx context.Context, streams ...string) ([]string, error)
+}
+
 // Numbers gives new things their numbers.
 type Numbers interface {
 	NextUser(ctx context.Context) (events.UserID, error)
 	NextItem(ctx context.Context) (events.ItemID, error)
+	NextFavorites(ctx context.Context, n int) ([]events.FavoriteID, error)
+	NextMessage(ctx context.Context) (events.MessageID, error)
 }
 
 // Phones knows which spellings are the same number, and which are none.
@@ -44,7 +52,9 @@ type API struct {
 	Engine  *commands.Engine
 	Auth    *web.Auth
 	Vault   Vault
-	Numbers Numbers
+	Log     Log
+	Inbox   Inbox
+	Fetches commands.Turns // at a user's new messages
 	Phones  Phones
 
 	// Await returns when every read model shows what is at a position.
@@ -62,6 +72,13 @@ func (a *API) Routes(r gin.IRouter) {
 	r.POST("/user/requirecode", web.Handle(a.requireCode))
 	r.POST("/user/register", web.Handle(a.register))
 	r.POST("/user/modify", web.Handle(a.modifyUser))
+	r.POST("/user/logout", web.Handle(a.logOut))
+	r.POST("/user/password/reset", web.Handle(a.resetPassword))
+	r.POST("/user/chat/push", web.Handle(a.pushMessage))
+	r.POST("/user/chat/fetchnew", web.Handle(a.fetchNew))
+	r.POST("/user/chat/fetchall", web.Handle(a.fetchAll))
+	r.POST("/fav/add", web.Handle(a.addFavorites))
+	r.POST("/fav/delete", web.Handle(a.removeFavorites))
 	r.POST("/item/add", web.Handle(a.addItem))
 	r.POST("/item/modify", web.Handle(a.modifyItem))
 	r.POST("/item/trade", web.Handle(a.tradeItem))
@@ -80,7 +97,7 @@ func execute[S commands.State[S]](ctx context.Context, a *API, user events.UserI
 
 // decide is execute for those who want to know what was decided.
 func decide[S commands.State[S]](ctx context.Context, a *API, user events.UserID, c commands.Command[S]) ([]events.Event, error) {
-	from := commands.Origin{Actor: user, Correlation: web.RequestID(ctx)}
+	from := commands.Origin{Actor: user, Correlation: web.RequestID(ctx), Command: web.Command(ctx)}
 	receipt, facts, verdict := commands.Execute(ctx, a.Engine, from, c)
 	if receipt.Position == 0 {
 		return facts, verdict

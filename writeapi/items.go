@@ -40,7 +40,7 @@ func (a *API) addItem(c *gin.Context) error {
 		return err
 	}
 	ctx := c.Request.Context()
-	if command.Item, err = a.Numbers.NextItem(ctx); err != nil {
+	if command.Item, err = a.Log.NextItem(ctx); err != nil {
 		return err
 	}
 	if err := execute(ctx, a, user, command); err != nil {

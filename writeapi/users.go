@@ -69,7 +69,7 @@ func (a *API) register(c *gin.Context) error {
 		return err
 	}
 	if len(command.Codes) > 0 { // else it will be refused, and nothing is made ready for it
-		if command.User, err = a.Numbers.NextUser(ctx); err != nil {
+		if command.User, err = a.Log.NextUser(ctx); err != nil {
 			return err
 		}
 		if err := a.Vault.NewUserKey(ctx, command.User); err != nil {

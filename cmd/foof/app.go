@@ -13,6 +13,7 @@ import (
 	"foof/events"
 	"foof/events/store"
 	"foof/internal/feed"
+	"foof/internal/inbox"
 	"foof/internal/phone"
 	"foof/internal/sms"
 	"foof/internal/token"
@@ -37,6 +38,8 @@ type app struct {
 	log      *store.Log
 	runners  []*projections.Runner
 	reactors *feed.Router
+	sessions *readapi.Sessions
+	bell     *inbox.Bell
 	limiter  *web.Limiter
 	handler  http.Handler
 }
@@ -58,7 +61,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	if err != nil {
 		return nil, err
 	}
-	signer, err := token.NewSigner([]byte(c.JWTSecret), c.TokenLifetime, around.now)
+	signer, err := token.NewSigner(c.jwtSecrets(), c.TokenLifetime, around.now)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +69,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	if err != nil {
 		return nil, err
 	}
-	a := &app{config: c, logger: around.logger, pool: pool, log: store.Open(pool)}
+	a := &app{config: c, logger: around.logger, pool: pool, log: store.Open(pool), bell: inbox.NewBell(c.StreamsPerAccount)}
 	secrets, err := vault.Open(ctx, pool, master)
 	if err != nil {
 		pool.Close()
@@ -74,6 +77,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	}
 	codec := events.NewCodec(events.Types, secrets)
 	progress := a.project(codec)
+	a.sessions = readapi.NewSessions(pool, a.log, codec, around.logger)
 	if err := a.react(codec, secrets, around); err != nil {
 		pool.Close()
 		return nil, err
@@ -85,11 +89,18 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 		}
 	}
 
-	auth := &web.Auth{Signer: signer, TokensSince: readapi.TokensSince(pool)}
-	reading := &readapi.API{Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering}
+	messages := &inbox.Inbox{Pool: pool}
+	auth := &web.Auth{Signer: signer, TokensSince: a.sessions.TokensSince}
+	reading := &readapi.API{
+		Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering,
+		Inbox: messages, Bell: a.bell, Head: a.log.Head, Await: progress.Await, Heartbeat: c.Heartbeat,
+	}
 	writing := &writeapi.API{
-		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Numbers: a.log, Phones: numbering,
-		Await: progress.Await, Now: around.now,
+		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Log: a.log, Inbox: messages, Fetches: commands.NewTurns(), Phones: numbering,
+		Await: func(ctx context.Context, position events.Position) error {
+			return errors.Join(progress.Await(ctx, position), a.sessions.Await(ctx, position))
+		},
+		Now:        around.now,
 		CodeLimits: c.codeLimits(), PerAddress: a.limiter, MinPassword: c.MinPassword, Logger: around.logger,
 	}
 	routes := []func(gin.IRouter){reading.Routes, writing.Routes}
@@ -124,6 +135,8 @@ func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundin
 	}
 	texts := &sms.Reactor{Codec: codec, Codes: secrets, Sender: around.sender, Now: around.now, Logger: a.logger}
 	router.Add(sms.Reader, sms.Types, texts.Handle)
+	chat := &inbox.Reactor{Codec: codec, Bell: a.bell}
+	router.Broadcast(inbox.Reader, inbox.Types, chat.Handle)
 	a.reactors = router
 	return nil
 }
@@ -143,6 +156,7 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 		g.Go(func() error { return runner.Run(background) })
 	}
 	g.Go(func() error { return a.reactors.Run(background) })
+	g.Go(func() error { return a.sessions.Run(background) })
 
 	server := &http.Server{
 		Handler: a.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
@@ -157,6 +171,7 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 	g.Go(func() error {
 		<-failed.Done()
 		defer windUp()
+		a.bell.Close() // streams end, as requests do
 		within, cancel := context.WithTimeout(background, a.config.ShutdownTimeout)
 		defer cancel()
 		if err := server.Shutdown(within); err != nil {

@@ -26,7 +26,7 @@ type config struct {
 	DatabaseURL secret `env:"DATABASE_URL,required,notEmpty" help:"The PostgreSQL that has everything: a URL or DSN as libpq takes it, with several hosts for failover."`
 	Addr        string `env:"FOOF_ADDR" envDefault:":8080" help:"The address to listen on."`
 
-	JWTSecret     secret        `env:"FOOF_JWT_SECRET,required,notEmpty" help:"What tokens are signed with: at least 32 bytes."`
+	JWTSecrets    []secret      `env:"FOOF_JWT_SECRETS,required,notEmpty" help:"What tokens are signed with: at least 32 bytes. Several with commas between: the first signs, all are good for checking, so that a new one can be put in front of an old one, and the old one taken away when its tokens have expired."`
 	MasterKey     secret        `env:"FOOF_MASTER_KEY,required,notEmpty" help:"What all other keys are wrapped with: 64 hexadecimal digits. Without it personal data in the database is noise."`
 	TokenLifetime time.Duration `env:"FOOF_TOKEN_LIFETIME" envDefault:"720h" help:"How long a token is good for."`
 	MinPassword   int           `env:"FOOF_MIN_PASSWORD" envDefault:"8" help:"How many characters a password has at least."`
@@ -39,6 +39,9 @@ type config struct {
 	CodesPerDay         int      `env:"FOOF_CODES_PER_DAY" envDefault:"10" help:"How many codes a phone number is sent within a day."`
 	CodesPerAddress     uint64   `env:"FOOF_CODES_PER_ADDRESS" envDefault:"30" help:"How many codes one address may ask for within 15 minutes; 0: any number."`
 	TrustedProxies      []string `env:"FOOF_TRUSTED_PROXIES" help:"The addresses or networks of proxies whose X-Forwarded-For is believed, with commas between."`
+
+	StreamsPerAccount int           `env:"FOOF_STREAMS_PER_ACCOUNT" envDefault:"20" help:"How many streams of messages an account may have open, of one foof serve."`
+	Heartbeat         time.Duration `env:"FOOF_HEARTBEAT" envDefault:"15s" help:"How often a stream shows that it lives."`
 
 	RequestTimeout  time.Duration `env:"FOOF_REQUEST_TIMEOUT" envDefault:"15s" help:"How long a request may take."`
 	ShutdownTimeout time.Duration `env:"FOOF_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may go on when the service is told to stop."`
@@ -111,8 +114,10 @@ func (c config) check() []badSetting {
 	complain := func(name, format string, args ...any) {
 		faults = append(faults, badSetting{name, fmt.Sprintf(format, args...)})
 	}
-	if n := len(c.JWTSecret); n < token.MinSecret {
-		complain("FOOF_JWT_SECRET", "has %d bytes; it takes at least %d, for instance of `openssl rand -hex 32`", n, token.MinSecret)
+	for i, secret := range c.JWTSecrets {
+		if n := len(secret); n < token.MinSecret {
+			complain("FOOF_JWT_SECRETS", "has %d bytes in secret %d; it takes at least %d, for instance of `openssl rand -hex 32`", n, i+1, token.MinSecret)
+		}
 	}
 	if _, err := c.masterKey(); err != nil {
 		complain("FOOF_MASTER_KEY", "must be %d hexadecimal digits, for instance of `openssl rand -hex 32`", 2*vault.KeySize)
@@ -133,10 +138,14 @@ func (c config) check() []badSetting {
 		span time.Duration
 	}{
 		{"FOOF_TOKEN_LIFETIME", c.TokenLifetime}, {"FOOF_REQUEST_TIMEOUT", c.RequestTimeout}, {"FOOF_SHUTDOWN_TIMEOUT", c.ShutdownTimeout},
+		{"FOOF_HEARTBEAT", c.Heartbeat},
 	} {
 		if s.span <= 0 {
 			complain(s.name, "must be longer than nothing")
 		}
+	}
+	if c.StreamsPerAccount < 1 {
+		complain("FOOF_STREAMS_PER_ACCOUNT", "must be at least 1")
 	}
 	if u, err := url.Parse(c.SMSWebhook); err != nil || u.Host == "" {
 		complain("FOOF_SMS_WEBHOOK", "must be a URL")
@@ -160,6 +169,14 @@ func (c config) masterKey() ([]byte, error) {
 		return nil, errors.New("FOOF_MASTER_KEY is no key")
 	}
 	return key, nil
+}
+
+func (c config) jwtSecrets() [][]byte {
+	secrets := make([][]byte, len(c.JWTSecrets))
+	for i, secret := range c.JWTSecrets {
+		secrets[i] = []byte(secret)
+	}
+	return secrets
 }
 
 func (c config) codeLimits() []commands.CodeLimit {

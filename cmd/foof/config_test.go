@@ -20,7 +20,7 @@ const (
 
 func rightEnvironment() map[string]string {
 	return map[string]string{
-		"DATABASE_URL": "postgres://foof:" + hiddenPassword + "@db/foof", "FOOF_JWT_SECRET": testSecret, "FOOF_MASTER_KEY": testMaster,
+		"DATABASE_URL": "postgres://foof:" + hiddenPassword + "@db/foof", "FOOF_JWT_SECRETS": testSecret, "FOOF_MASTER_KEY": testMaster,
 		"FOOF_SMS_WEBHOOK": "https://sms.example/send", "FOOF_SMS_WEBHOOK_SECRET": hiddenWebhook,
 	}
 }
@@ -32,18 +32,26 @@ func TestConfigurationIsRefusedInWords(t *testing.T) {
 		want   []string
 	}{
 		"nothing at all is set": {
-			map[string]string{"DATABASE_URL": "-", "FOOF_JWT_SECRET": "-", "FOOF_MASTER_KEY": "-", "FOOF_SMS_WEBHOOK": "-", "FOOF_SMS_WEBHOOK_SECRET": "-"},
+			map[string]string{"DATABASE_URL": "-", "FOOF_JWT_SECRETS": "-", "FOOF_MASTER_KEY": "-", "FOOF_SMS_WEBHOOK": "-", "FOOF_SMS_WEBHOOK_SECRET": "-"},
 			[]string{
-				"DATABASE_URL is not set", "FOOF_JWT_SECRET is not set", "FOOF_MASTER_KEY is not set", "FOOF_SMS_WEBHOOK is not set",
+				"DATABASE_URL is not set", "FOOF_JWT_SECRETS is not set", "FOOF_MASTER_KEY is not set", "FOOF_SMS_WEBHOOK is not set",
 				"FOOF_SMS_WEBHOOK_SECRET is not set",
 			},
 		},
 		"what is required is empty": {
-			map[string]string{"DATABASE_URL": "", "FOOF_JWT_SECRET": ""}, []string{"DATABASE_URL is empty", "FOOF_JWT_SECRET is empty"},
+			map[string]string{"DATABASE_URL": "", "FOOF_JWT_SECRETS": ""}, []string{"DATABASE_URL is empty", "FOOF_JWT_SECRETS is empty"},
 		},
 		"a token secret of 31 bytes": {
-			map[string]string{"FOOF_JWT_SECRET": testSecret[1:]},
-			[]string{"FOOF_JWT_SECRET has 31 bytes; it takes at least 32, for instance of `openssl rand -hex 32`"},
+			map[string]string{"FOOF_JWT_SECRETS": testSecret[1:]},
+			[]string{"FOOF_JWT_SECRETS has 31 bytes in secret 1; it takes at least 32, for instance of `openssl rand -hex 32`"},
+		},
+		"a second token secret of 31 bytes": {
+			map[string]string{"FOOF_JWT_SECRETS": testSecret + "," + testSecret[1:]},
+			[]string{"FOOF_JWT_SECRETS has 31 bytes in secret 2; it takes at least 32, for instance of `openssl rand -hex 32`"},
+		},
+		"streams that nobody could open, and hearts that do not beat": {
+			map[string]string{"FOOF_STREAMS_PER_ACCOUNT": "0", "FOOF_HEARTBEAT": "0s"},
+			[]string{"FOOF_HEARTBEAT must be longer than nothing", "FOOF_STREAMS_PER_ACCOUNT must be at least 1"},
 		},
 		"a master key that is too short": {
 			map[string]string{"FOOF_MASTER_KEY": testMaster[2:]},
@@ -58,8 +66,8 @@ func TestConfigurationIsRefusedInWords(t *testing.T) {
 			[]string{"FOOF_MASTER_KEY must be 64 hexadecimal digits, for instance of `openssl rand -hex 32`"},
 		},
 		"something that is not set and something that is wrong": {
-			map[string]string{"DATABASE_URL": "-", "FOOF_JWT_SECRET": "short"},
-			[]string{"DATABASE_URL is not set", "FOOF_JWT_SECRET has 5 bytes; it takes at least 32, for instance of `openssl rand -hex 32`"},
+			map[string]string{"DATABASE_URL": "-", "FOOF_JWT_SECRETS": "short"},
+			[]string{"DATABASE_URL is not set", "FOOF_JWT_SECRETS has 5 bytes in secret 1; it takes at least 32, for instance of `openssl rand -hex 32`"},
 		},
 		"numbers and times that are none": {
 			map[string]string{"FOOF_MIN_PASSWORD": "eight", "FOOF_TOKEN_LIFETIME": "a month", "FOOF_CODES_PER_ADDRESS": "-1"},
@@ -117,9 +125,10 @@ func TestConfigurationHasDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config{
-		DatabaseURL: secret(rightEnvironment()["DATABASE_URL"]), Addr: ":8080", JWTSecret: secret(testSecret), MasterKey: secret(testMaster),
+		DatabaseURL: secret(rightEnvironment()["DATABASE_URL"]), Addr: ":8080", JWTSecrets: []secret{secret(testSecret)}, MasterKey: secret(testMaster),
 		TokenLifetime: 30 * 24 * time.Hour, MinPassword: 8, SMSWebhook: "https://sms.example/send", SMSWebhookSecret: hiddenWebhook,
-		CodesPerQuarterHour: 5, CodesPerDay: 10, CodesPerAddress: 30, RequestTimeout: 15 * time.Second, ShutdownTimeout: 20 * time.Second,
+		CodesPerQuarterHour: 5, CodesPerDay: 10, CodesPerAddress: 30, StreamsPerAccount: 20, Heartbeat: 15 * time.Second,
+		RequestTimeout: 15 * time.Second, ShutdownTimeout: 20 * time.Second,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Error("it is not what the contract says")
@@ -140,7 +149,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	}
 	var logged bytes.Buffer
 	for _, handler := range []slog.Handler{slog.NewTextHandler(&logged, nil), slog.NewJSONHandler(&logged, nil)} {
-		slog.New(handler).Info("x", slog.Any("config", c), slog.Any("pointer", &c), slog.Any("secret", c.JWTSecret), slog.Any("map", map[string]any{"c": c}))
+		slog.New(handler).Info("x", slog.Any("config", c), slog.Any("pointer", &c), slog.Any("secret", c.JWTSecrets), slog.Any("map", map[string]any{"c": c}))
 	}
 	encoded, err := json.Marshal(c) //nolint:musttag // that it has no tags is what somebody might forget
 	if err != nil {
@@ -148,7 +157,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	}
 	printed := map[string]string{"slog": logged.String(), "JSON": string(encoded)}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%10s", "%-10.2v", "%T %[1]v"} {
-		printed[verb] = fmt.Sprintf(verb, c) + fmt.Sprintf(verb, &c) + fmt.Sprintf(verb, c.MasterKey) + fmt.Sprintf(verb, []any{c.JWTSecret})
+		printed[verb] = fmt.Sprintf(verb, c) + fmt.Sprintf(verb, &c) + fmt.Sprintf(verb, c.MasterKey) + fmt.Sprintf(verb, []any{c.JWTSecrets})
 	}
 	printed["an error"] = fmt.Errorf("%w: %v", errors.ErrUnsupported, c).Error()
 	for how, text := range printed {

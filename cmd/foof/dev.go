@@ -95,7 +95,7 @@ func (d devCommand) config(databaseURL string) (config, error) {
 		return config{}, err
 	}
 	c, err := configFrom(map[string]string{
-		"DATABASE_URL": databaseURL, "FOOF_JWT_SECRET": kept.JWT, "FOOF_MASTER_KEY": kept.Master,
+		"DATABASE_URL": databaseURL, "FOOF_JWT_SECRETS": kept.JWT, "FOOF_MASTER_KEY": kept.Master,
 		"FOOF_SMS_WEBHOOK": "http://localhost", "FOOF_SMS_WEBHOOK_SECRET": "none", // there is an outbox instead
 		"FOOF_CODES_PER_ADDRESS": "0",
 	})

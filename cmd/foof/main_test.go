@@ -70,7 +70,7 @@ func start(t testing.TB, change ...func(*setup)) *service {
 		outbox: &sms.Outbox{}, said: said,
 		around: surroundings{logger: slog.New(slog.NewJSONHandler(said, nil)), now: time.Now},
 		config: map[string]string{
-			"FOOF_JWT_SECRET": testSecret, "FOOF_MASTER_KEY": testMaster, "FOOF_CODES_PER_ADDRESS": "0",
+			"FOOF_JWT_SECRETS": testSecret, "FOOF_MASTER_KEY": testMaster, "FOOF_CODES_PER_ADDRESS": "0",
 			"FOOF_SMS_WEBHOOK": "http://localhost", "FOOF_SMS_WEBHOOK_SECRET": "none",
 			"FOOF_REQUEST_TIMEOUT": "1m", // a hundred passwords at once, on a slow machine under the race detector
 		},
@@ -272,6 +272,25 @@ var laws = map[string]string{
 			from published p)
 		select format('item %s: %s, and the log says %s', coalesce(i.id, l.id), to_json(i), to_json(l)) from items i full join logged l using (id)
 		where (i.owner, i.sold, i.title, i.price, i.traded_to) is distinct from (l.owner, l.sold, l.title, l.price, l.traded_to)`,
+	"the favorites' read model shows what is in the log": `
+		with seen as (select * from events where stream like 'favorites-%' and position <= (select position from checkpoints where reader = 'favorites')),
+		logged as (
+			select (data ->> 'favorite')::bigint as id, (data ->> 'user')::bigint as user_id, (data ->> 'item')::bigint as item
+			from seen where type = 'favorite.added' and data ->> 'favorite' not in (select data ->> 'favorite' from seen where type = 'favorite.removed'))
+		select format('favorite %s: %s, and the log says %s', coalesce(f.id, l.id), to_json(f), to_json(l)) from favorites f full join logged l using (id)
+		where (f.user_id, f.item) is distinct from (l.user_id, l.item)`,
+	"an item is a favorite of somebody once": `select format('%s of %s', item, user_id) from favorites group by user_id, item having count(*) > 1`,
+	"a message is sent once, and fetched once at most": `
+		select stream from events where stream like 'message-%' group by stream
+		having count(*) filter (where type = 'message.sent') <> 1 or count(*) > 2`,
+	"the messages' read model shows what is in the log": `
+		with seen as (select * from events where stream like 'message-%' and position <= (select position from checkpoints where reader = 'messages')),
+		logged as (
+			select (s.data ->> 'message')::bigint as id, (s.data ->> 'from')::bigint as sender, (s.data ->> 'to')::bigint as recipient, s.position,
+				exists (select from seen f where f.stream = s.stream and f.type = 'message.fetched') as fetched
+			from seen s where s.type = 'message.sent')
+		select format('message %s: %s, and the log says %s', coalesce(m.id, l.id), to_json(m), to_json(l)) from messages m full join logged l using (id)
+		where (m.sender, m.recipient, m.position, m.fetched_at is not null) is distinct from (l.sender, l.recipient, l.position, l.fetched)`,
 	"nothing is parked": `select format('%s of %s: %s', stream, reader, error) from parked_streams`,
 }
 

@@ -79,16 +79,7 @@ func (s *service) join(t testing.TB) *person {
 // takes longer than all that they then do.
 func (s *service) crowd(t *testing.T, n int) []*person {
 	t.Helper()
-	ctx := patience(t)
-	master, err := s.app.config.masterKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets, err := vault.Open(ctx, s.app.pool, master)
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine := commands.NewEngine(s.app.log, events.NewCodec(events.Types, secrets))
+	ctx, secrets, engine := patience(t), s.vault(t), s.engine(t)
 	shared, err := secrets.NewPassword(ctx, "correct-horse")
 	if err != nil {
 		t.Fatal(err)
@@ -127,10 +118,30 @@ func (s *service) crowd(t *testing.T, n int) []*person {
 	return people
 }
 
+// vault is the service's, opened once more.
+func (s *service) vault(t *testing.T) *vault.Vault {
+	t.Helper()
+	master, err := s.app.config.masterKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets, err := vault.Open(patience(t), s.app.pool, master)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secrets
+}
+
+// engine carries commands out without a request.
+func (s *service) engine(t *testing.T) *commands.Engine {
+	t.Helper()
+	return commands.NewEngine(s.app.log, events.NewCodec(events.Types, s.vault(t)))
+}
+
 // sign makes a token as logging in does.
 func (p *person) sign(t testing.TB) {
 	t.Helper()
-	signer, err := token.NewSigner([]byte(testSecret), time.Hour, time.Now)
+	signer, err := token.NewSigner([][]byte{[]byte(testSecret)}, time.Hour, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

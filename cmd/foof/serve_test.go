@@ -25,7 +25,7 @@ func TestServeRefusesInWords(t *testing.T) {
 		environment map[string]string
 		want        string
 	}{
-		"what is not configured": {nil, "DATABASE_URL is not set\nFOOF_JWT_SECRET is not set\nFOOF_MASTER_KEY is not set"},
+		"what is not configured": {nil, "DATABASE_URL is not set\nFOOF_JWT_SECRETS is not set\nFOOF_MASTER_KEY is not set"},
 		"a database that was not migrated": {
 			map[string]string{"DATABASE_URL": emptied(t)}, "the database is at migration 0 and this foof needs ",
 		},

@@ -123,14 +123,23 @@ func (l *Log) watch(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
+		began := time.Now()
 		head, err := l.look(ctx)
-		if err == nil && l.tail.reach(head) {
+		if err == nil && l.tail.confirm(head, began) {
 			pause = watchSoon
 		} else {
 			pause = min(2*pause, watchLate)
 		}
 		timer.Reset(pause)
 	}
+}
+
+// Looked is where the log ended when this process last looked, and when that was: while Run runs and the database is there,
+// within the last tens of milliseconds. What others appended since is not known here yet.
+func (l *Log) Looked() (events.Position, time.Time) {
+	l.tail.mu.Lock()
+	defer l.tail.mu.Unlock()
+	return l.tail.end, l.tail.looked
 }
 
 // look is Head, and does not wait longer for a connection that is dead than the writer does.

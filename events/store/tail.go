@@ -2,6 +2,7 @@ package store
 
 import (
 	"sync"
+	"time"
 
 	"foof/events"
 )
@@ -21,6 +22,7 @@ type tail struct {
 	recent  []events.Recorded // contiguous; the last one is at end
 	bytes   int               // what their data takes
 	end     events.Position
+	looked  time.Time     // when the log ended at end for sure
 	changed chan struct{} // closed when end moves
 }
 
@@ -44,6 +46,14 @@ func (t *tail) publish(page []events.Recorded) {
 		t.forget(len(t.recent) / 2)
 	}
 	t.move(page[len(page)-1].Position)
+}
+
+// confirm notes that the log ended at head at a time, and reports whether that is news.
+func (t *tail) confirm(head events.Position, at time.Time) bool {
+	t.mu.Lock()
+	t.looked = at
+	t.mu.Unlock()
+	return t.reach(head)
 }
 
 // reach notes that the log goes up to head, and reports whether that is news.

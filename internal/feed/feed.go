@@ -18,8 +18,9 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 )
 
-// Log is what a Subscriber needs of the log.
+// Log is what subscribers need of the log.
 type Log interface {
+	LogEnd
 	Claim(ctx context.Context, reader string) (*store.Claim, error)
 	Follow(ctx context.Context, claim *store.Claim, limit int) iter.Seq2[[]events.Recorded, error]
 }
@@ -121,7 +122,7 @@ func (s *Subscriber) follow(ctx context.Context, reader string, messages chan<- 
 // deliver hands a message out until it is acknowledged. It is false if ctx ended first.
 func (s *Subscriber) deliver(ctx context.Context, r *events.Recorded, messages chan<- *message.Message) bool {
 	for ctx.Err() == nil {
-		if s.offer(ctx, r, messages) {
+		if offer(ctx, s.logger, r, messages) {
 			return true
 		}
 		wait(ctx, pause)
@@ -131,12 +132,12 @@ func (s *Subscriber) deliver(ctx context.Context, r *events.Recorded, messages c
 
 // offer hands a message out once, and reports whether it was acknowledged. The message's context ends then, as Watermill
 // wants it.
-func (s *Subscriber) offer(ctx context.Context, r *events.Recorded, messages chan<- *message.Message) bool {
+func offer(ctx context.Context, logger *slog.Logger, r *events.Recorded, messages chan<- *message.Message) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	msg, err := newMessage(ctx, r)
 	if err != nil {
-		s.logger.ErrorContext(ctx, "event without metadata",
+		logger.ErrorContext(ctx, "event without metadata",
 			slog.Int64("position", int64(r.Position)), slog.Any("error", err))
 	}
 	select {

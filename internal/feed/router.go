@@ -39,6 +39,12 @@ func (r *Router) Add(reader string, types []string, handle func(msg *message.Mes
 	r.router.AddConsumerHandler(reader, reader, NewSubscriber(r.log, r.logger, types...), handle)
 }
 
+// Broadcast lets a reactor handle the events of these types in every process, from when it runs on: each once, in the order of
+// the log.
+func (r *Router) Broadcast(name string, types []string, handle func(msg *message.Message) error) {
+	r.router.AddConsumerHandler(name, name, NewBroadcast(r.log, r.logger, types...), handle)
+}
+
 // Run runs the reactors until ctx ends, and returns when they have ended.
 func (r *Router) Run(ctx context.Context) error {
 	if err := r.router.Run(ctx); err != nil {

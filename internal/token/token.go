@@ -18,17 +18,25 @@ const MinSecret = 32
 
 // Signer makes and checks tokens. It is safe for concurrent use.
 type Signer struct {
-	secret   []byte
+	secrets  jwt.VerificationKeySet
 	lifetime time.Duration
 	now      func() time.Time
 }
 
-// NewSigner makes a signer whose tokens are good for lifetime.
-func NewSigner(secret []byte, lifetime time.Duration, now func() time.Time) (*Signer, error) {
-	if len(secret) < MinSecret {
-		return nil, fmt.Errorf("the token secret has %d bytes; it takes at least %d", len(secret), MinSecret)
+// NewSigner makes a signer whose tokens are good for lifetime. The first secret signs, and tokens that were signed with any of
+// them are good.
+func NewSigner(secrets [][]byte, lifetime time.Duration, now func() time.Time) (*Signer, error) {
+	s := &Signer{lifetime: lifetime, now: now}
+	if len(secrets) == 0 {
+		return nil, errors.New("tokens take a secret")
 	}
-	return &Signer{secret: secret, lifetime: lifetime, now: now}, nil
+	for _, secret := range secrets {
+		if len(secret) < MinSecret {
+			return nil, fmt.Errorf("the token secret has %d bytes; it takes at least %d", len(secret), MinSecret)
+		}
+		s.secrets.Keys = append(s.secrets.Keys, secret)
+	}
+	return s, nil
 }
 
 // Claims is what a token says.
@@ -57,7 +65,7 @@ func (s *Signer) Sign(user events.UserID, since int64) (string, error) {
 		RegisteredClaims: jwt.RegisteredClaims{
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(s.lifetime)),
 		},
-	}).SignedString(s.secret)
+	}).SignedString(s.secrets.Keys[0])
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
@@ -70,7 +78,7 @@ func (s *Signer) Verify(token string) (Claims, error) {
 		return Claims{}, errors.New("token: line ends in it")
 	}
 	var p payload
-	_, err := jwt.ParseWithClaims(token, &p, func(*jwt.Token) (any, error) { return s.secret, nil },
+	_, err := jwt.ParseWithClaims(token, &p, func(*jwt.Token) (any, error) { return s.secrets, nil },
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(),
 		jwt.WithStrictDecoding(), jwt.WithTimeFunc(s.now))
 	if err != nil {

@@ -27,7 +27,7 @@ const lifetime = 24 * time.Hour
 
 func signerAt(t *testing.T, now time.Time) *Signer {
 	t.Helper()
-	s, err := NewSigner(secret, lifetime, func() time.Time { return now })
+	s, err := NewSigner([][]byte{secret}, lifetime, func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,12 +47,50 @@ func sign(t *testing.T, s *Signer, since int64) string {
 func TestNewSigner(t *testing.T) {
 	t.Parallel()
 	for size, ok := range map[int]bool{0: false, 1: false, 31: false, 32: true, 64: true} {
-		if _, err := NewSigner(make([]byte, size), lifetime, time.Now); (err == nil) != ok {
+		if _, err := NewSigner([][]byte{make([]byte, size)}, lifetime, time.Now); (err == nil) != ok {
 			t.Errorf("a secret of %d bytes: %v", size, err)
 		}
 	}
-	if _, err := NewSigner([]byte("do not tell"), lifetime, time.Now); err == nil || strings.Contains(err.Error(), "do not tell") {
+	if _, err := NewSigner([][]byte{[]byte("do not tell")}, lifetime, time.Now); err == nil || strings.Contains(err.Error(), "do not tell") {
 		t.Errorf("the refusal is %v", err)
+	}
+}
+
+func TestSecretsAreRotated(t *testing.T) {
+	t.Parallel()
+	sign := func(secrets ...string) *Signer {
+		t.Helper()
+		var keys [][]byte
+		for _, s := range secrets {
+			keys = append(keys, []byte(strings.Repeat(s, 32)))
+		}
+		s, err := NewSigner(keys, lifetime, func() time.Time { return noon })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	before, during, after := sign("a"), sign("b", "a"), sign("b")
+	for name, c := range map[string]struct {
+		by, at *Signer
+		good   bool
+	}{
+		"an old token while both are known":              {before, during, true},
+		"a new token while both are known":               {during, during, true},
+		"a new token when the old secret is gone":        {during, after, true},
+		"an old token when the old secret is gone":       {before, after, false},
+		"a new token where the new one is not yet known": {during, before, false},
+	} {
+		text, err := c.by.Sign(7, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if claims, err := c.at.Verify(text); (err == nil) != c.good || c.good && claims.User != 7 {
+			t.Errorf("%s: %+v, %v", name, claims, err)
+		}
+	}
+	if _, err := NewSigner(nil, lifetime, time.Now); err == nil {
+		t.Error("without a secret there is a signer")
 	}
 }
 
@@ -264,7 +302,7 @@ func TestTokenExpires(t *testing.T) {
 
 func TestTokenOfAnotherSecretIsRefused(t *testing.T) {
 	t.Parallel()
-	other, err := NewSigner([]byte("fedcba9876543210fedcba9876543210"), lifetime, func() time.Time { return noon })
+	other, err := NewSigner([][]byte{[]byte("fedcba9876543210fedcba9876543210")}, lifetime, func() time.Time { return noon })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +312,7 @@ func TestTokenOfAnotherSecretIsRefused(t *testing.T) {
 }
 
 func FuzzVerify(f *testing.F) {
-	s, err := NewSigner(secret, lifetime, func() time.Time { return noon })
+	s, err := NewSigner([][]byte{secret}, lifetime, func() time.Time { return noon })
 	if err != nil {
 		f.Fatal(err)
 	}

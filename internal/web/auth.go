@@ -35,8 +35,18 @@ func (a *Auth) Form(c *gin.Context) (*form.Form, events.UserID, error) {
 	if !given {
 		text = bearer(c.GetHeader("Authorization"))
 	}
-	user, err := a.caller(c, text)
+	user, err := a.caller(c.Request.Context(), c, text)
 	return f, user, err
+}
+
+// Query says who makes a GET request that takes a token: in the query, as what browsers call an EventSource sends no headers,
+// or in the Authorization header. The answer may be asked for again, as long as the request lasts.
+func (a *Auth) Query(ctx context.Context, c *gin.Context) (events.UserID, error) {
+	text, given := c.GetQuery("token")
+	if !given {
+		text = bearer(c.GetHeader("Authorization"))
+	}
+	return a.caller(ctx, c, text)
 }
 
 // bearer is the token in an Authorization header, if there is one. The scheme's case does not matter (RFC 9110, 11.1).
@@ -53,12 +63,12 @@ func Form(c *gin.Context) (*form.Form, error) {
 	return form.Read(c.Writer, c.Request, form.Limits{})
 }
 
-func (a *Auth) caller(c *gin.Context, text string) (events.UserID, error) {
+func (a *Auth) caller(ctx context.Context, c *gin.Context, text string) (events.UserID, error) {
 	claims, err := a.Signer.Verify(text)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", fault.ErrForbidden, err)
 	}
-	since, err := a.TokensSince(c.Request.Context(), claims.User)
+	since, err := a.TokensSince(ctx, claims.User)
 	if err != nil {
 		return 0, err
 	}

@@ -93,8 +93,18 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
+// untimedKey is where gin's context has the request's own, which has no time limit.
+const untimedKey = "untimed"
+
+// Untimed is the context of a request that may take as long as it likes. It ends when the client goes away.
+func Untimed(c *gin.Context) context.Context {
+	ctx, _ := c.MustGet(untimedKey).(context.Context)
+	return ctx
+}
+
 func limited(timeout time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		c.Set(untimedKey, c.Request.Context())
 		ctx, cancel := context.WithTimeout(c.Request.Context(), timeout)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
