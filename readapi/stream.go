@@ -17,15 +17,13 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-const (
-	writeWithin = 10 * time.Second // a piece of a stream; who does not take it by then is not reading
-	awaitWithin = 5 * time.Second  // the read models
-)
+// awaitWithin is how long a stream waits for the read models before it shows that it lives.
+const awaitWithin = 5 * time.Second
 
 // stream sends each new message to the caller as a server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html),
 // whose id is the message's position in the log: with it as Last-Event-ID a stream goes on where another ended, without gap or
 // repeat. Nothing is kept for a reader: when there is something new it is read from the read model, as much as was taken, and
-// a reader who takes nothing is dropped.
+// a reader who takes nothing from one heartbeat to the next is dropped.
 func (a *API) stream(c *gin.Context) error {
 	ctx := web.Untimed(c)
 	user, err := a.Auth.Query(c.Request.Context(), c)
@@ -148,7 +146,7 @@ func (s *stream) sendMessage(message inbox.Message) error {
 }
 
 func (s *stream) send(piece []byte) error {
-	if err := s.control.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.Heartbeat)); err != nil {
 		return err
 	}
 	if _, err := s.out.Write(piece); err != nil {
