@@ -43,14 +43,16 @@ func (a *API) addItem(c *gin.Context) error {
 	if command.Item, err = a.Log.NextItem(ctx); err != nil {
 		return err
 	}
-	if err := execute(ctx, a, user, command); err != nil {
+	facts, err := decide(ctx, a, user, command)
+	if err != nil {
 		return err
 	}
+	published, _ := facts[0].(events.ItemPublished) // where the request came before, under the number that it got then
 	web.Answer(c, struct {
 		web.Outcome
 
 		ItemID events.ItemID `json:"itemid"`
-	}{web.Succeeded(), command.Item})
+	}{web.Succeeded(), published.Item})
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"foof/events/store"
 	"foof/internal/feed"
 	"foof/internal/inbox"
+	"foof/internal/once"
 	"foof/internal/phone"
 	"foof/internal/sms"
 	"foof/internal/token"
@@ -107,7 +108,10 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	for _, add := range extra {
 		routes = append(routes, add(a))
 	}
-	options := web.Options{Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout}
+	repeats := &once.Once{Pool: pool, Auth: auth, Sealer: secrets, Logger: around.logger}
+	options := web.Options{
+		Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout, Around: []gin.HandlerFunc{repeats.Handle},
+	}
 	a.handler, err = web.New(options, routes...) //nolint:contextcheck // requests have their own
 	if err != nil {
 		pool.Close()

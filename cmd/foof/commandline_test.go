@@ -87,7 +87,7 @@ func TestCommandLinesThatAreNone(t *testing.T) {
 func TestMigrating(t *testing.T) {
 	t.Parallel()
 	dsn := emptied(t)
-	names := []string{"001_log.sql", "002_vault.sql", "003_read_models.sql", "004_favorites_messages.sql"}
+	names := []string{"001_log.sql", "002_vault.sql", "003_read_models.sql", "004_favorites_messages.sql", "005_answers.sql"}
 	status := func() (text string, state migrations.Status) {
 		t.Helper()
 		text, _, err := ran(t, "migrate", "status", "--database-url", dsn)

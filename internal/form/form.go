@@ -18,7 +18,12 @@
 package form
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -82,6 +87,28 @@ func (v value) raw() (text string, ok bool) {
 		return v.text, true
 	}
 	return v.scalar()
+}
+
+// Sum is a hash (SHA-256) of what was asked for: of a purpose, such as the path, and of all fields and files but one. It is the
+// same for the same in another encoding, or in another order of fields.
+func (f *Form) Sum(purpose, besides string) [32]byte {
+	h := sha256.New()
+	write := func(parts ...string) {
+		for _, part := range parts {
+			_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // a hash takes everything
+			_, _ = io.WriteString(h, part)
+		}
+	}
+	write(purpose)
+	for _, name := range slices.Sorted(maps.Keys(f.fields)) {
+		if name != besides {
+			write("field", name, f.fields[name].text)
+		}
+	}
+	for _, file := range f.files {
+		write("file", file.Field, string(file.Data))
+	}
+	return [32]byte(h.Sum(nil))
 }
 
 // Has reports whether the field was sent. A JSON null counts as not sent.

@@ -34,8 +34,9 @@ type Vault struct {
 	pool   *pgxpool.Pool
 	master cipher.AEAD
 
-	phones []byte      // key of the hash that names phone numbers' streams
-	codes  cipher.AEAD // seals verification codes
+	phones  []byte      // key of the hash that names phone numbers' streams
+	codes   cipher.AEAD // seals verification codes
+	answers cipher.AEAD // seals answers that are kept
 
 	hashing chan struct{} // a place for each password that is being hashed: each takes 19 MiB
 	decoy   string        // a hash to compare with where there is none
@@ -67,7 +68,14 @@ func Open(ctx context.Context, pool *pgxpool.Pool, master []byte) (*Vault, error
 	if err != nil {
 		return nil, err
 	}
-	v.codes, err = newGCM(codes)
+	if v.codes, err = newGCM(codes); err != nil {
+		return nil, err
+	}
+	answers, err := v.serviceKey(ctx, "answers")
+	if err != nil {
+		return nil, err
+	}
+	v.answers, err = newGCM(answers)
 	return v, err
 }
 
@@ -76,6 +84,20 @@ func (v *Vault) PhoneIndex(number string) events.PhoneIndex {
 	mac := hmac.New(sha256.New, v.phones)
 	mac.Write([]byte(number))
 	return events.PhoneIndex(hex.EncodeToString(mac.Sum(nil)[:16]))
+}
+
+// SealAnswer seals an answer that is kept for a day, to be opened by the id of the command that it is the answer to.
+func (v *Vault) SealAnswer(plain []byte, command string) []byte {
+	return seal(v.answers, plain, command)
+}
+
+// OpenAnswer opens what SealAnswer sealed.
+func (v *Vault) OpenAnswer(sealed []byte, command string) ([]byte, error) {
+	plain, err := unseal(v.answers, sealed, command)
+	if err != nil {
+		return nil, fmt.Errorf("open the answer to command %s: %w", command, err)
+	}
+	return plain, nil
 }
 
 // NewUserKey makes the key that this user's personal data will be sealed under. A user has one key: where there is one

@@ -31,12 +31,25 @@ func (a *Auth) Form(c *gin.Context) (*form.Form, events.UserID, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	text, given := f.Lookup("token")
-	if !given {
-		text = bearer(c.GetHeader("Authorization"))
-	}
-	user, err := a.caller(c.Request.Context(), c, text)
+	user, err := a.caller(c.Request.Context(), c, tokenOf(c, f))
 	return f, user, err
+}
+
+// Sender says whose token a request came with, and 0 if it has none that was made here and has not expired. That it may have been
+// revoked since, by this very request perhaps, is not looked at.
+func (a *Auth) Sender(c *gin.Context, f *form.Form) events.UserID {
+	claims, err := a.Signer.Verify(tokenOf(c, f))
+	if err != nil {
+		return 0
+	}
+	return claims.User
+}
+
+func tokenOf(c *gin.Context, f *form.Form) string {
+	if text, given := f.Lookup("token"); given {
+		return text
+	}
+	return bearer(c.GetHeader("Authorization"))
 }
 
 // Query says who makes a GET request that takes a token: in the query, as what browsers call an EventSource sends no headers,
@@ -58,10 +71,21 @@ func bearer(authorization string) string {
 	return strings.TrimLeft(token, " ")
 }
 
-// Form reads the body of a request.
+// Form reads the body of a request, once: who asks again gets the same.
 func Form(c *gin.Context) (*form.Form, error) {
-	return form.Read(c.Writer, c.Request, form.Limits{})
+	if f, ok := c.Get(formKey); ok {
+		read, _ := f.(*form.Form)
+		return read, nil
+	}
+	f, err := form.Read(c.Writer, c.Request, form.Limits{})
+	if err == nil {
+		c.Set(formKey, f)
+	}
+	return f, err
 }
+
+// formKey is where gin's context has the form that was read.
+const formKey = "form"
 
 func (a *Auth) caller(ctx context.Context, c *gin.Context, text string) (events.UserID, error) {
 	claims, err := a.Signer.Verify(text)

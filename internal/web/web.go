@@ -32,8 +32,9 @@ func Handle(h Handler) gin.HandlerFunc {
 // Options say how an engine behaves.
 type Options struct {
 	Logger         *slog.Logger
-	TrustedProxies []string      // addresses or networks whose X-Forwarded-For is believed
-	Timeout        time.Duration // how long a request may take
+	TrustedProxies []string          // addresses or networks whose X-Forwarded-For is believed
+	Timeout        time.Duration     // how long a request may take
+	Around         []gin.HandlerFunc // what is done around each request that has a route
 }
 
 // New makes an engine with these routes, which gives each request an id and a time limit, logs its outcome, survives a panic,
@@ -48,6 +49,7 @@ func New(o Options, routes ...func(gin.IRouter)) (*gin.Engine, error) {
 	}
 	methods := map[string][]string{} // of each path that has no parameters
 	engine.Use(identify, logged(o.Logger), limited(o.Timeout), recovered, shadowed(methods))
+	engine.Use(o.Around...)
 	engine.NoRoute(Handle(func(*gin.Context) error { return fault.ErrNotFound }))
 	engine.NoMethod(Handle(func(*gin.Context) error { return fault.ErrNotAllowed }))
 	for _, add := range routes {
