@@ -12,8 +12,8 @@ func sent(id events.MessageID, to events.UserID) events.MessageSent {
 	return events.MessageSent{Message: id, From: 7, To: to, Text: events.NewPrivate("hi"), At: noon}
 }
 
-func fetched(id events.MessageID, by events.UserID, at time.Time) events.MessageFetched {
-	return events.MessageFetched{Message: id, By: by, At: at}
+func fetched(id events.MessageID, at time.Time) events.MessageFetched {
+	return events.MessageFetched{Message: id, By: 8, At: at}
 }
 
 func TestSendMessage(t *testing.T) {
@@ -37,16 +37,16 @@ func TestFetchMessages(t *testing.T) {
 	testExamples(t,
 		example[messages]{
 			name:  "hands out what nobody has fetched yet, each once",
-			given: history{sent(2, 8), sent(3, 8), sent(4, 8), fetched(3, 8, noon)}, when: fetch,
-			then: history{fetched(2, 8, later), fetched(4, 8, later)},
+			given: history{sent(2, 8), sent(3, 8), sent(4, 8), fetched(3, noon)}, when: fetch,
+			then: history{fetched(2, later), fetched(4, later)},
 		},
 		example[messages]{
 			name:  "hands out nothing that is for others",
-			given: history{sent(2, 9), sent(3, 7), sent(4, 8)}, when: fetch, then: history{fetched(4, 8, later)},
+			given: history{sent(2, 9), sent(3, 7), sent(4, 8)}, when: fetch, then: history{fetched(4, later)},
 		},
 		example[messages]{
 			name:  "hands out nothing twice",
-			given: history{sent(2, 8), sent(3, 8), sent(4, 8), fetched(2, 8, noon), fetched(3, 8, noon), fetched(4, 8, noon)}, when: fetch,
+			given: history{sent(2, 8), sent(3, 8), sent(4, 8), fetched(2, noon), fetched(3, noon), fetched(4, noon)}, when: fetch,
 		},
 		example[messages]{name: "hands out nothing that there is not", when: fetch},
 	)

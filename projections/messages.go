@@ -25,8 +25,8 @@ var messages = table[events.MessageID, messageRow]{
 		select id, sender, recipient, data, size, position, created_at, fetched_at
 		from json_populate_recordset(null::messages, $1)
 		on conflict (id) do update set
-			sender = excluded.sender, recipient = excluded.recipient, data = excluded.data, size = excluded.size, position = excluded.position,
-			created_at = excluded.created_at, fetched_at = excluded.fetched_at`,
+			sender = excluded.sender, recipient = excluded.recipient, data = excluded.data, size = excluded.size,
+			position = excluded.position, created_at = excluded.created_at, fetched_at = excluded.fetched_at`,
 	id: func(row *messageRow) events.MessageID { return row.ID },
 	subject: func(e events.Event) (events.MessageID, bool) {
 		switch e := e.(type) {

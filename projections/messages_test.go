@@ -10,7 +10,7 @@ import (
 
 func TestSizeInJSONIsWhatTheEncoderWrites(t *testing.T) {
 	t.Parallel()
-	check := func(t interface{ Errorf(string, ...any) }, text string) {
+	check := func(t rapid.TB, text string) {
 		var b bytes.Buffer
 		e := json.NewEncoder(&b)
 		e.SetEscapeHTML(false)

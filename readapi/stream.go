@@ -52,7 +52,7 @@ func (a *API) stream(c *gin.Context) error {
 	}
 	s := &stream{API: a, user: user, from: from, to: head, out: c.Writer, control: http.NewResponseController(c.Writer)}
 	if err := s.begin(c.Writer.Header()); err != nil {
-		return nil //nolint:nilerr // nobody is there any more
+		return nil // nobody is there any more
 	}
 	return s.run(ctx, wait, func() error {
 		_, err := a.Auth.Query(ctx, c)
@@ -65,7 +65,7 @@ type stream struct {
 	*API
 
 	user     events.UserID
-	from, to events.Position // everything up to from was sent, and up to to there may be more
+	from, to events.Position // everything up to from was sent; there may be more, until to
 	out      gin.ResponseWriter
 	control  *http.ResponseController
 }
@@ -117,7 +117,7 @@ func (s *stream) catchUp(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, awaitWithin)
 	defer cancel()
 	if err := s.Await(waiting, s.to); err != nil {
-		return nil //nolint:nilerr // it is tried again with the next heartbeat
+		return nil // it is tried again with the next heartbeat
 	}
 	for {
 		messages, err := s.Inbox.Since(ctx, s.user, s.from)

@@ -97,7 +97,8 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 		Inbox: messages, Bell: a.bell, Head: a.log.Head, Await: progress.Await, Heartbeat: c.Heartbeat,
 	}
 	writing := &writeapi.API{
-		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Log: a.log, Inbox: messages, Fetches: commands.NewTurns(), Phones: numbering,
+		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Log: a.log,
+		Inbox: messages, Fetches: commands.NewTurns(), Phones: numbering,
 		Await: func(ctx context.Context, position events.Position) error {
 			return errors.Join(progress.Await(ctx, position), a.sessions.Await(ctx, position))
 		},

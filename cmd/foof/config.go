@@ -116,7 +116,8 @@ func (c config) check() []badSetting {
 	}
 	for i, secret := range c.JWTSecrets {
 		if n := len(secret); n < token.MinSecret {
-			complain("FOOF_JWT_SECRETS", "has %d bytes in secret %d; it takes at least %d, for instance of `openssl rand -hex 32`", n, i+1, token.MinSecret)
+			complain("FOOF_JWT_SECRETS", 
+				"has %d bytes in secret %d; it takes at least %d, for instance of `openssl rand -hex 32`", n, i+1, token.MinSecret)
 		}
 	}
 	if _, err := c.masterKey(); err != nil {

@@ -58,7 +58,7 @@ func (p *person) keeps(t testing.TB, want ...int64) {
 	}
 }
 
-func TestFavorites(t *testing.T) {
+func TestFavorites(t *testing.T) { //nolint:tparallel // one step after the other
 	t.Parallel()
 	s := shared(t)
 	owner, p := s.join(t), s.join(t)
@@ -114,7 +114,7 @@ func TestAThousandFavoritesAtOnce(t *testing.T) {
 // over one database. The log's laws are checked after it.
 func TestFavoritesOfOneUserFromEverywhere(t *testing.T) {
 	t.Parallel()
-	services := fleet(t, 2)
+	services := fleet(t)
 	one, two := services[0], services[1]
 	p := one.join(t)
 	var items []int64

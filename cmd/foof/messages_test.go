@@ -243,7 +243,7 @@ func TestEachMessageIsFetchedOnce(t *testing.T) {
 		readers = 50
 		writers = 5
 	)
-	services := fleet(t, 2)
+	services := fleet(t)
 	ann, bob := services[0].join(t), services[0].join(t)
 	texts := make([]string, count)
 	for i := range texts {

@@ -41,7 +41,7 @@ func (s *service) crash(t testing.TB) {
 	}
 }
 
-func TestARequestWithAKeyIsCarriedOutOnce(t *testing.T) {
+func TestARequestWithAKeyIsCarriedOutOnce(t *testing.T) { //nolint:tparallel // one step after the other
 	t.Parallel()
 	s := start(t)
 	ann, bob := s.join(t), s.join(t)
@@ -139,7 +139,7 @@ func TestARequestWithAKeyIsCarriedOutOnce(t *testing.T) {
 
 // TestAnAnswerThatGotLostIsFoundAgain has each command carried out, loses its answer as a crash does that comes after the commit,
 // and sends the request again.
-func TestAnAnswerThatGotLostIsFoundAgain(t *testing.T) {
+func TestAnAnswerThatGotLostIsFoundAgain(t *testing.T) { //nolint:tparallel // one step after the other
 	t.Parallel()
 	s := start(t)
 	ann, bob := s.register(t), s.join(t)
@@ -190,7 +190,7 @@ func TestAnAnswerThatGotLostIsFoundAgain(t *testing.T) {
 
 func TestTheSameKeyAtOnceIsCarriedOutOnce(t *testing.T) {
 	t.Parallel()
-	services := fleet(t, 2)
+	services := fleet(t)
 	ann := services[0].join(t)
 	bob := services[0].join(t)
 	for _, c := range []struct {

@@ -14,11 +14,11 @@ import (
 
 const racers = 100
 
-// fleet is that many services over one database.
-func fleet(t *testing.T, n int) []*service {
+// fleet is two services over one database.
+func fleet(t *testing.T) []*service {
 	t.Helper()
 	dsn, outbox := pgtest.DSN(t), &sms.Outbox{} // whichever service sends a code, all show it
-	services := make([]*service, n)
+	services := make([]*service, 2)
 	for i := range services {
 		services[i] = start(t, over(dsn), func(s *setup) { s.outbox = outbox })
 	}
@@ -73,7 +73,7 @@ func outcomes(t *testing.T, got, want map[string]int) {
 // TestRaces has people race over one service, and over two on the same database.
 func TestRaces(t *testing.T) {
 	t.Parallel()
-	services := fleet(t, 2)
+	services := fleet(t)
 	crowd := services[0].crowd(t, racers)
 	for n, name := range map[int]string{1: "on one service", 2: "on two services over one database"} {
 		t.Run(name, func(t *testing.T) {
@@ -267,7 +267,7 @@ func (r race) sameChange(t *testing.T) {
 // TestAReadOnEitherServiceShowsWhatThePOSTOnTheOtherDid has four people write on one and read on the other, in turn.
 func TestAReadOnEitherServiceShowsWhatThePOSTOnTheOtherDid(t *testing.T) {
 	t.Parallel()
-	services := fleet(t, 2)
+	services := fleet(t)
 	const writers, rounds = 4, 12
 	people := services[0].crowd(t, 2*writers)
 	writes := 0

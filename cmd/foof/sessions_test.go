@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -108,7 +109,7 @@ func TestSecretsOfTokensRotate(t *testing.T) {
 // has the user in memory, and no token made later is taken for one of before.
 func TestTokensAreRevokedEverywhere(t *testing.T) {
 	t.Parallel()
-	services := fleet(t, 2)
+	services := fleet(t)
 	p := services[0].register(t)
 	for range 5 {
 		for _, s := range services {
@@ -200,8 +201,9 @@ func TestSessionsAreCheckedFromMemory(t *testing.T) {
 	since(func(since int64) bool { return since > 0 })
 
 	cancel()
-	<-running
-	<-running
+	if err := errors.Join(<-running, <-running); err != nil {
+		t.Error(err)
+	}
 	before = counting.queries.Load()
 	until(t, "it asks again, as nobody follows the log for it", func() bool {
 		since(func(since int64) bool { return since > 0 })

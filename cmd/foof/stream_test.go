@@ -109,7 +109,7 @@ func (s *stream) ends(t *testing.T) {
 	}
 }
 
-func TestStream(t *testing.T) {
+func TestStream(t *testing.T) { //nolint:tparallel // one step after the other
 	t.Parallel()
 	s := start(t, setting("FOOF_HEARTBEAT", "100ms"), setting("FOOF_STREAMS_PER_ACCOUNT", "3"))
 	ann, bob := s.join(t), s.join(t)
@@ -229,7 +229,7 @@ func TestStreamsEndWithTheService(t *testing.T) {
 func TestStreamHasNoGapsAndNoRepeats(t *testing.T) {
 	t.Parallel()
 	const count = 400
-	services := fleet(t, 2)
+	services := fleet(t)
 	ann, bob := services[0].join(t), services[0].join(t)
 	ctx := patience(t)
 	reading := bob.stream(ctx, t, "")

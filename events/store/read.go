@@ -47,8 +47,8 @@ func (l *Log) Appended(ctx context.Context, command uuid.UUID) ([]events.Recorde
 		last = `select ` + eventColumns + ` from events where command = $1`
 		// An append's events stand next to each other, so that the way back ends at the first one of another command.
 		before = `
-			select ` + eventColumns + ` from (select * from events where position between $2 and $1) e
-			where meta ->> 'command' = $3 order by position`
+			select ` + eventColumns + ` from events
+			where position between $2 and $1 and meta ->> 'command' = $3 order by position`
 		step = 1000
 	)
 	page, err := l.read(ctx, nil, last, command)

@@ -83,7 +83,7 @@ func TestNew(t *testing.T) {
 		t.Parallel()
 		var dsn, name string
 		var stray *pgx.Conn
-		t.Run("the test", func(t *testing.T) { //nolint:paralleltest // it must end first
+		t.Run("the test", func(t *testing.T) { // not in parallel: it must end first
 			pool := pgtest.New(t)
 			name = one[string](t, pool, "SELECT current_database()")
 			dsn = pool.Config().ConnString()
@@ -274,7 +274,7 @@ func awaitNoServer(t *testing.T, dsn string) {
 }
 
 func TestIgnoreServer(t *testing.T) { //nolint:paralleltest // it looks at the goroutines of the whole process
-	t.Run("the test", func(t *testing.T) { //nolint:paralleltest // it must end first
+	t.Run("the test", func(t *testing.T) { // not in parallel: it must end first
 		must(t, pgtest.New(t).Ping(t.Context()))
 	})
 	goleak.VerifyNone(t, pgtest.IgnoreServer())
