@@ -41,6 +41,9 @@ type API struct {
 	// Await returns when every read model shows what is at a position.
 	Await     func(ctx context.Context, position events.Position) error
 	Heartbeat time.Duration // of streams
+
+	LoginsPerAddress *web.Limiter
+	WrongPerNumber   *web.Limiter // passwords
 }
 
 // Routes adds them.

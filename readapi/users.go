@@ -101,14 +101,20 @@ func (a *API) login(c *gin.Context) error {
 	if err != nil {
 		canonical = number // nobody's
 	}
+	var (
+		ctx   = c.Request.Context()
+		index = a.Passwords.PhoneIndex(canonical)
+	)
+	if err := errors.Join(a.LoginsPerAddress.Take(ctx, web.Address(c)), a.WrongPerNumber.Left(ctx, string(index))); err != nil {
+		return err
+	}
 	const sql = `select ` + accountColumns + `, password::text, tokens_since from users where phone_index = $1`
 	var (
 		info       account
 		passwordID string
 		since      int64
-		ctx        = c.Request.Context()
 	)
-	row := a.Pool.QueryRow(ctx, sql, a.Passwords.PhoneIndex(canonical))
+	row := a.Pool.QueryRow(ctx, sql, index)
 	if err := info.scan(row, &passwordID, &since); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("log in: %w", err)
 	}
@@ -117,6 +123,9 @@ func (a *API) login(c *gin.Context) error {
 		return fmt.Errorf("log in: %w", err)
 	}
 	if !right {
+		if err := a.WrongPerNumber.Take(ctx, string(index)); err != nil {
+			return err
+		}
 		return errPasswordIncorrect
 	}
 	token, err := a.Signer.Sign(events.UserID(info.UUID), since)

@@ -61,10 +61,10 @@ type API struct {
 	Await func(ctx context.Context, position events.Position) error
 	Now   func() time.Time
 
-	CodeLimits  []commands.CodeLimit // per phone number
-	PerAddress  *web.Limiter         // of requests for codes
-	MinPassword int                  // characters
-	Logger      *slog.Logger
+	CodeLimits      []commands.CodeLimit // per phone number
+	CodesPerAddress *web.Limiter
+	MinPassword     int // characters
+	Logger          *slog.Logger
 }
 
 // Routes adds them.

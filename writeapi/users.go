@@ -33,10 +33,10 @@ func (a *API) requireCode(c *gin.Context) error {
 	if err != nil {
 		return fault.Invalid("phonenumber", err.Error())
 	}
-	if err := a.PerAddress.Take(c); err != nil {
+	ctx := c.Request.Context()
+	if err := a.CodesPerAddress.Take(ctx, web.Address(c)); err != nil {
 		return err
 	}
-	ctx := c.Request.Context()
 	phone := a.Vault.PhoneIndex(canonical)
 	code, err := a.Vault.NewCode(ctx, phone, number)
 	if err != nil {

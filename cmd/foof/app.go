@@ -41,7 +41,7 @@ type app struct {
 	reactors *feed.Router
 	sessions *readapi.Sessions
 	bell     *inbox.Bell
-	limiter  *web.Limiter
+	limits   limits
 	handler  http.Handler
 }
 
@@ -83,18 +83,17 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 		pool.Close()
 		return nil, err
 	}
-	if c.CodesPerAddress > 0 {
-		if a.limiter, err = web.NewLimiter(c.CodesPerAddress, 15*time.Minute); err != nil {
-			pool.Close()
-			return nil, err
-		}
+	if err := a.limit(); err != nil {
+		pool.Close()
+		return nil, err
 	}
 
 	messages := &inbox.Inbox{Pool: pool}
-	auth := &web.Auth{Signer: signer, TokensSince: a.sessions.TokensSince}
+	auth := &web.Auth{Signer: signer, TokensSince: a.sessions.TokensSince, PerAccount: a.limits.accounts}
 	reading := &readapi.API{
 		Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering,
 		Inbox: messages, Bell: a.bell, Head: a.log.Head, Await: progress.Await, Heartbeat: c.Heartbeat,
+		LoginsPerAddress: a.limits.logins, WrongPerNumber: a.limits.wrong,
 	}
 	writing := &writeapi.API{
 		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Log: a.log,
@@ -103,7 +102,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 			return errors.Join(progress.Await(ctx, position), a.sessions.Await(ctx, position))
 		},
 		Now:        around.now,
-		CodeLimits: c.codeLimits(), PerAddress: a.limiter, MinPassword: c.MinPassword, Logger: around.logger,
+		CodeLimits: c.codeLimits(), CodesPerAddress: a.limits.codes, MinPassword: c.MinPassword, Logger: around.logger,
 	}
 	routes := []func(gin.IRouter){reading.Routes, writing.Routes}
 	for _, add := range extra {
@@ -111,7 +110,8 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	}
 	repeats := &once.Once{Pool: pool, Auth: auth, Sealer: secrets, Logger: around.logger}
 	options := web.Options{
-		Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout, Around: []gin.HandlerFunc{repeats.Handle},
+		Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout,
+		PerAddress: a.limits.addresses, Around: []gin.HandlerFunc{repeats.Handle},
 	}
 	a.handler, err = web.New(options, routes...) //nolint:contextcheck // requests have their own
 	if err != nil {
@@ -119,6 +119,36 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 		return nil, err
 	}
 	return a, nil
+}
+
+// limits are how often one may do what, in this process.
+type limits struct {
+	addresses, accounts, codes, logins, wrong *web.Limiter
+}
+
+func (a *app) limit() error {
+	c, l := a.config, &a.limits
+	for limiter, of := range map[**web.Limiter]struct {
+		times  uint64
+		within time.Duration
+	}{
+		&l.addresses: {c.PostsPerAddress, time.Minute}, &l.accounts: {c.PostsPerAccount, time.Minute},
+		&l.codes: {c.CodesPerAddress, 15 * time.Minute}, &l.logins: {c.LoginsPerAddress, 15 * time.Minute},
+		&l.wrong: {c.WrongPerNumber, 15 * time.Minute},
+	} {
+		made, err := web.NewLimiter(of.times, of.within)
+		if err != nil {
+			return err
+		}
+		*limiter = made
+	}
+	return nil
+}
+
+func (l limits) close() {
+	for _, limiter := range []*web.Limiter{l.addresses, l.accounts, l.codes, l.logins, l.wrong} {
+		_ = limiter.Close() // of memory: it has nothing to say
+	}
 }
 
 // project prepares the read models' runners.
@@ -150,7 +180,7 @@ func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundin
 // them what they need winds up: nothing that was acknowledged is lost. It returns when all has ended.
 func (a *app) Run(ctx context.Context, listener net.Listener) error {
 	defer a.pool.Close()
-	defer a.limiter.Close() //nolint:contextcheck // it is of memory, and does not wait
+	defer a.limits.close() //nolint:contextcheck // they are of memory, and do not wait
 
 	// What requests need ends after them.
 	background, windUp := context.WithCancel(context.WithoutCancel(ctx))

@@ -38,6 +38,10 @@ type config struct {
 	CodesPerQuarterHour int      `env:"FOOF_CODES_PER_QUARTER_HOUR" envDefault:"5" help:"How many codes a phone number is sent within 15 minutes."`
 	CodesPerDay         int      `env:"FOOF_CODES_PER_DAY" envDefault:"10" help:"How many codes a phone number is sent within a day."`
 	CodesPerAddress     uint64   `env:"FOOF_CODES_PER_ADDRESS" envDefault:"30" help:"How many codes one address may ask for within 15 minutes; 0: any number."`
+	LoginsPerAddress    uint64   `env:"FOOF_LOGINS_PER_ADDRESS" envDefault:"300" help:"How often one address may log in, or try to, within 15 minutes; 0: any number."`
+	WrongPerNumber      uint64   `env:"FOOF_WRONG_PASSWORDS_PER_NUMBER" envDefault:"20" help:"How many wrong passwords are looked at for one phone number within 15 minutes; 0: any number."`
+	PostsPerAddress     uint64   `env:"FOOF_POSTS_PER_ADDRESS" envDefault:"6000" help:"How many POST requests one address may make within a minute; 0: any number."`
+	PostsPerAccount     uint64   `env:"FOOF_POSTS_PER_ACCOUNT" envDefault:"1200" help:"How many POST requests one account may make within a minute; 0: any number."`
 	TrustedProxies      []string `env:"FOOF_TRUSTED_PROXIES" help:"The addresses or networks of proxies whose X-Forwarded-For is believed, with commas between."`
 
 	StreamsPerAccount int           `env:"FOOF_STREAMS_PER_ACCOUNT" envDefault:"20" help:"How many streams of messages an account may have open, of one foof serve."`
@@ -109,59 +113,77 @@ func unreadable(err error) []badSetting {
 	return faults
 }
 
-func (c config) check() []badSetting {
-	var faults []badSetting
-	complain := func(name, format string, args ...any) {
-		faults = append(faults, badSetting{name, fmt.Sprintf(format, args...)})
-	}
+// badSettings gathers what is wrong.
+type badSettings []badSetting
+
+func (b *badSettings) add(name, format string, args ...any) {
+	*b = append(*b, badSetting{name, fmt.Sprintf(format, args...)})
+}
+
+func (c config) check() badSettings {
+	var bad badSettings
+	c.checkSecrets(&bad)
+	c.checkNumbers(&bad)
+	c.checkPlaces(&bad)
+	return bad
+}
+
+func (c config) checkSecrets(bad *badSettings) {
+	const generate = "for instance of `openssl rand -hex 32`"
 	for i, secret := range c.JWTSecrets {
 		if n := len(secret); n < token.MinSecret {
-			complain("FOOF_JWT_SECRETS", 
-				"has %d bytes in secret %d; it takes at least %d, for instance of `openssl rand -hex 32`", n, i+1, token.MinSecret)
+			bad.add("FOOF_JWT_SECRETS", "has %d bytes in secret %d; it takes at least %d, %s", n, i+1, token.MinSecret, generate)
 		}
 	}
 	if _, err := c.masterKey(); err != nil {
-		complain("FOOF_MASTER_KEY", "must be %d hexadecimal digits, for instance of `openssl rand -hex 32`", 2*vault.KeySize)
+		bad.add("FOOF_MASTER_KEY", "must be %d hexadecimal digits, %s", 2*vault.KeySize, generate)
 	}
+}
+
+func (c config) checkNumbers(bad *badSettings) {
 	if c.MinPassword < 1 || c.MinPassword > 128 {
-		complain("FOOF_MIN_PASSWORD", "must be from 1 to 128")
+		bad.add("FOOF_MIN_PASSWORD", "must be from 1 to 128")
+	}
+	if c.StreamsPerAccount < 1 {
+		bad.add("FOOF_STREAMS_PER_ACCOUNT", "must be at least 1")
 	}
 	for _, s := range []struct {
 		name  string
 		codes int
 	}{{"FOOF_CODES_PER_QUARTER_HOUR", c.CodesPerQuarterHour}, {"FOOF_CODES_PER_DAY", c.CodesPerDay}} {
 		if s.codes < 1 || s.codes > commands.MostCodes {
-			complain(s.name, "must be from 1 to %d", commands.MostCodes)
+			bad.add(s.name, "must be from 1 to %d", commands.MostCodes)
 		}
 	}
 	for _, s := range []struct {
 		name string
 		span time.Duration
 	}{
-		{"FOOF_TOKEN_LIFETIME", c.TokenLifetime}, {"FOOF_REQUEST_TIMEOUT", c.RequestTimeout}, {"FOOF_SHUTDOWN_TIMEOUT", c.ShutdownTimeout},
+		{"FOOF_TOKEN_LIFETIME", c.TokenLifetime},
+		{"FOOF_REQUEST_TIMEOUT", c.RequestTimeout},
+		{"FOOF_SHUTDOWN_TIMEOUT", c.ShutdownTimeout},
 		{"FOOF_HEARTBEAT", c.Heartbeat},
 	} {
 		if s.span <= 0 {
-			complain(s.name, "must be longer than nothing")
+			bad.add(s.name, "must be longer than nothing")
 		}
 	}
-	if c.StreamsPerAccount < 1 {
-		complain("FOOF_STREAMS_PER_ACCOUNT", "must be at least 1")
-	}
+}
+
+func (c config) checkPlaces(bad *badSettings) {
 	if u, err := url.Parse(c.SMSWebhook); err != nil || u.Host == "" {
-		complain("FOOF_SMS_WEBHOOK", "must be a URL")
+		bad.add("FOOF_SMS_WEBHOOK", "must be a URL")
 	}
 	for _, proxy := range c.TrustedProxies {
 		_, notAddress := netip.ParseAddr(proxy)
 		_, notNetwork := netip.ParsePrefix(proxy)
 		if notAddress != nil && notNetwork != nil {
-			complain("FOOF_TRUSTED_PROXIES", "has %q, which is neither an address nor a network", proxy)
+			bad.add("FOOF_TRUSTED_PROXIES", "has %q, which is neither an address nor a network", proxy)
 		}
 	}
 	if _, err := phone.NewNumbering(c.PhoneRegion); err != nil {
-		complain("FOOF_PHONE_REGION", "cannot be used: %v", err)
+		bad.add("FOOF_PHONE_REGION", "cannot be used: %v", err)
 	}
-	return faults
 }
 
 func (c config) masterKey() ([]byte, error) {

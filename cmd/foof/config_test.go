@@ -51,7 +51,7 @@ func TestConfigurationIsRefusedInWords(t *testing.T) {
 		},
 		"streams that nobody could open, and hearts that do not beat": {
 			map[string]string{"FOOF_STREAMS_PER_ACCOUNT": "0", "FOOF_HEARTBEAT": "0s"},
-			[]string{"FOOF_HEARTBEAT must be longer than nothing", "FOOF_STREAMS_PER_ACCOUNT must be at least 1"},
+			[]string{"FOOF_STREAMS_PER_ACCOUNT must be at least 1", "FOOF_HEARTBEAT must be longer than nothing"},
 		},
 		"a master key that is too short": {
 			map[string]string{"FOOF_MASTER_KEY": testMaster[2:]},
@@ -127,7 +127,8 @@ func TestConfigurationHasDefaults(t *testing.T) {
 	want := config{
 		DatabaseURL: secret(rightEnvironment()["DATABASE_URL"]), Addr: ":8080", JWTSecrets: []secret{secret(testSecret)}, MasterKey: secret(testMaster),
 		TokenLifetime: 30 * 24 * time.Hour, MinPassword: 8, SMSWebhook: "https://sms.example/send", SMSWebhookSecret: hiddenWebhook,
-		CodesPerQuarterHour: 5, CodesPerDay: 10, CodesPerAddress: 30, StreamsPerAccount: 20, Heartbeat: 15 * time.Second,
+		CodesPerQuarterHour: 5, CodesPerDay: 10, CodesPerAddress: 30,
+		LoginsPerAddress: 300, WrongPerNumber: 20, PostsPerAddress: 6000, PostsPerAccount: 1200, StreamsPerAccount: 20, Heartbeat: 15 * time.Second,
 		RequestTimeout: 15 * time.Second, ShutdownTimeout: 20 * time.Second,
 	}
 	if !reflect.DeepEqual(c, want) {

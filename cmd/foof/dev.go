@@ -29,7 +29,7 @@ type devCommand struct {
 
 func (devCommand) Help() string {
 	return `The data folder has a PostgreSQL of its own; the machine's programs are used if it has them, else they are fetched once.
-Codes for phones are not sent: GET /dev/outbox shows them. Limits per address are off. Ctrl-C stops all of it. To begin
+Codes for phones are not sent: GET /dev/outbox shows them. Limits per address and per account are off. Ctrl-C stops all of it. To begin
 anew, delete the folder.`
 }
 
@@ -97,7 +97,8 @@ func (d devCommand) config(databaseURL string) (config, error) {
 	c, err := configFrom(map[string]string{
 		"DATABASE_URL": databaseURL, "FOOF_JWT_SECRETS": kept.JWT, "FOOF_MASTER_KEY": kept.Master,
 		"FOOF_SMS_WEBHOOK": "http://localhost", "FOOF_SMS_WEBHOOK_SECRET": "none", // there is an outbox instead
-		"FOOF_CODES_PER_ADDRESS": "0",
+		"FOOF_CODES_PER_ADDRESS": "0", "FOOF_LOGINS_PER_ADDRESS": "0", "FOOF_POSTS_PER_ADDRESS": "0",
+		"FOOF_POSTS_PER_ACCOUNT": "0", // whoever tries the service out does so from few accounts
 	})
 	return c, err
 }

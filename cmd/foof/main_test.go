@@ -71,6 +71,7 @@ func start(t testing.TB, change ...func(*setup)) *service {
 		around: surroundings{logger: slog.New(slog.NewJSONHandler(said, nil)), now: time.Now},
 		config: map[string]string{
 			"FOOF_JWT_SECRETS": testSecret, "FOOF_MASTER_KEY": testMaster, "FOOF_CODES_PER_ADDRESS": "0",
+			"FOOF_LOGINS_PER_ADDRESS": "0", "FOOF_POSTS_PER_ADDRESS": "0", "FOOF_POSTS_PER_ACCOUNT": "0", "FOOF_WRONG_PASSWORDS_PER_NUMBER": "0",
 			"FOOF_SMS_WEBHOOK": "http://localhost", "FOOF_SMS_WEBHOOK_SECRET": "none",
 			"FOOF_REQUEST_TIMEOUT": "1m", // a hundred passwords at once, on a slow machine under the race detector
 		},

@@ -19,20 +19,24 @@ type Auth struct {
 	// TokensSince says from when on, in ms since 1970, a user's tokens count: 0, or when older ones were last revoked. It is
 	// fault.ErrForbidden for a user that there is not.
 	TokensSince func(ctx context.Context, user events.UserID) (int64, error)
+	PerAccount  *Limiter // of POST requests
 }
 
 // callerKey is where gin's context has the caller, for the log.
 const callerKey = "caller"
 
 // Form reads the body of a request that takes a token, and says whose it is. A token that is missing or does not count is
-// fault.ErrForbidden.
+// fault.ErrForbidden, and a fault of kind TooMany says that the account has had its share of requests.
 func (a *Auth) Form(c *gin.Context) (*form.Form, events.UserID, error) {
 	f, err := Form(c)
 	if err != nil {
 		return nil, 0, err
 	}
 	user, err := a.caller(c.Request.Context(), c, tokenOf(c, f))
-	return f, user, err
+	if err != nil {
+		return nil, 0, err
+	}
+	return f, user, a.PerAccount.Take(c.Request.Context(), user.Stream())
 }
 
 // Sender says whose token a request came with, and 0 if it has none that was made here and has not expired. That it may have been

@@ -34,6 +34,7 @@ type Options struct {
 	Logger         *slog.Logger
 	TrustedProxies []string          // addresses or networks whose X-Forwarded-For is believed
 	Timeout        time.Duration     // how long a request may take
+	PerAddress     *Limiter          // of POST requests
 	Around         []gin.HandlerFunc // what is done around each request that has a route
 }
 
@@ -49,6 +50,7 @@ func New(o Options, routes ...func(gin.IRouter)) (*gin.Engine, error) {
 	}
 	methods := map[string][]string{} // of each path that has no parameters
 	engine.Use(identify, logged(o.Logger), limited(o.Timeout), recovered, shadowed(methods))
+	engine.Use(bounded(o.PerAddress))
 	engine.Use(o.Around...)
 	engine.NoRoute(Handle(func(*gin.Context) error { return fault.ErrNotFound }))
 	engine.NoMethod(Handle(func(*gin.Context) error { return fault.ErrNotAllowed }))

@@ -202,38 +202,54 @@ func TestBearer(t *testing.T) {
 
 func TestLimiter(t *testing.T) {
 	t.Parallel()
-	from := func(address string) *gin.Context {
-		c, _ := gin.CreateTestContext(httptest.NewRecorder())
-		c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
-		c.Request.RemoteAddr = address + ":1234"
-		return c
-	}
 	limiter, err := NewLimiter(2, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer limiter.Close()
-	for n, ok := range []bool{true, true, false, false} {
-		err := limiter.Take(from("192.0.2.1"))
-		if (err == nil) != ok {
-			t.Errorf("request %d: %v", n+1, err)
+	refused := func(what string, err error, want bool) {
+		t.Helper()
+		if (err != nil) != want {
+			t.Errorf("%s: %v", what, err)
 		}
 		if f := fault.Of(err); f != nil && (f.Kind != fault.KindTooMany || f.RetryAfter < time.Second || f.RetryAfter > time.Hour) {
-			t.Errorf("request %d: %v, retry after %v", n+1, f, f.RetryAfter)
+			t.Errorf("%s: %v, retry after %v", what, f, f.RetryAfter)
 		}
 	}
-	if err := limiter.Take(from("192.0.2.2")); err != nil {
-		t.Errorf("another address: %v", err)
-	}
+	refused("before the first time", limiter.Left(t.Context(), "a"), false)
+	refused("the first time", limiter.Take(t.Context(), "a"), false)
+	refused("before the second time", limiter.Left(t.Context(), "a"), false)
+	refused("before the second time, again", limiter.Left(t.Context(), "a"), false)
+	refused("the second time", limiter.Take(t.Context(), "a"), false)
+	refused("before the third time", limiter.Left(t.Context(), "a"), true)
+	refused("the third time", limiter.Take(t.Context(), "a"), true)
+	refused("the third time, again", limiter.Take(t.Context(), "a"), true)
+	refused("another", limiter.Take(t.Context(), "b"), false)
 
-	var none *Limiter
+	none, err := NewLimiter(0, time.Hour)
+	if err != nil || none != nil {
+		t.Fatal(none, err)
+	}
 	for range 100 {
-		if err := none.Take(from("192.0.2.1")); err != nil {
-			t.Errorf("without a limiter: %v", err)
-		}
+		refused("without a limiter", errors.Join(none.Left(t.Context(), "a"), none.Take(t.Context(), "a")), false)
 	}
 	if err := none.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	t.Parallel()
+	for from, want := range map[string]string{
+		"192.0.2.1:80": "192.0.2.1", "[::ffff:192.0.2.1]:80": "192.0.2.1", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64",
+		"[2001:db8:1:2::1]:80": "2001:db8:1:2::/64", "[2001:db8:1:3::1]:80": "2001:db8:1:3::/64", "[::1]:80": "::/64",
+	} {
+		c, _ := gin.CreateTestContext(httptest.NewRecorder())
+		c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
+		c.Request.RemoteAddr = from
+		if got := Address(c); got != want {
+			t.Errorf("%s: %s, want %s", from, got, want)
+		}
 	}
 }
 
