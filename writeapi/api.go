@@ -44,6 +44,7 @@ type API struct {
 	Engine  *commands.Engine
 	Auth    *web.Auth
 	Vault   Vault
+	Tickets Tickets
 	Numbers Numbers
 	Phones  Phones
 
@@ -54,7 +55,11 @@ type API struct {
 	CodeLimits  []commands.CodeLimit // per phone number
 	PerAddress  *web.Limiter         // of requests for codes
 	MinPassword int                  // characters
-	Logger      *slog.Logger
+
+	CampusDomain string               // where links are mailed to; "": no mail is sent
+	MailLimits   []commands.CodeLimit // per user
+
+	Logger *slog.Logger
 }
 
 // Routes adds them.
@@ -62,6 +67,8 @@ func (a *API) Routes(r gin.IRouter) {
 	r.POST("/user/requirecode", web.Handle(a.requireCode))
 	r.POST("/user/register", web.Handle(a.register))
 	r.POST("/user/modify", web.Handle(a.modifyUser))
+	r.POST("/user/mail/verify", web.Handle(a.requestMail))
+	r.GET(LinkPath+":token", web.Handle(a.verifyMail))
 	r.POST("/item/add", web.Handle(a.addItem))
 	r.POST("/item/modify", web.Handle(a.modifyItem))
 	r.POST("/item/trade", web.Handle(a.tradeItem))

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"foof/commands"
 	"foof/events"
 	"foof/events/store"
 	"foof/internal/feed"
+	"foof/internal/mail"
 	"foof/internal/phone"
 	"foof/internal/sms"
 	"foof/internal/token"
@@ -43,9 +45,11 @@ type app struct {
 
 // surroundings is what the service meets outside of its database.
 type surroundings struct {
-	logger *slog.Logger
-	sender sms.Sender // of its text messages
-	now    func() time.Time
+	logger  *slog.Logger
+	texts   sms.Sender
+	mails   mail.Sender // nil: no mail is sent
+	retries feed.Retries
+	now     func() time.Time
 }
 
 // newApp puts the service together over a database that has been migrated. extra adds routes.
@@ -88,9 +92,12 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	auth := &web.Auth{Signer: signer, TokensSince: readapi.TokensSince(pool)}
 	reading := &readapi.API{Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering}
 	writing := &writeapi.API{
-		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Numbers: a.log, Phones: numbering,
+		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Tickets: secrets, Numbers: a.log, Phones: numbering,
 		Await: progress.Await, Now: around.now,
 		CodeLimits: c.codeLimits(), PerAddress: a.limiter, MinPassword: c.MinPassword, Logger: around.logger,
+	}
+	if around.mails != nil {
+		writing.CampusDomain, writing.MailLimits = c.CampusDomain, c.mailLimits()
 	}
 	routes := []func(gin.IRouter){reading.Routes, writing.Routes}
 	for _, add := range extra {
@@ -118,12 +125,21 @@ func (a *app) project(codec *events.Codec) *projections.Progress {
 
 // react prepares what leaves the log.
 func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundings) error {
-	router, err := feed.NewRouter(a.log, a.logger, a.config.ShutdownTimeout)
+	router, err := feed.NewRouter(a.log, &feed.Poison{DB: a.pool}, feed.Options{
+		Logger: a.logger, Retries: around.retries, CloseTimeout: a.config.ShutdownTimeout,
+	})
 	if err != nil {
 		return err
 	}
-	texts := &sms.Reactor{Codec: codec, Codes: secrets, Sender: around.sender, Now: around.now, Logger: a.logger}
+	texts := &sms.Reactor{Codec: codec, Codes: secrets, Sender: around.texts, Now: around.now, Logger: a.logger}
 	router.Add(sms.Reader, sms.Types, texts.Handle)
+	if around.mails != nil {
+		mails := &mail.Reactor{
+			Codec: codec, Tickets: secrets, Sender: around.mails, Links: strings.TrimRight(a.config.PublicURL, "/") + writeapi.LinkPath,
+			Now: around.now, Logger: a.logger,
+		}
+		router.Add(mail.Reader, mail.Types, mails.Handle)
+	}
 	a.reactors = router
 	return nil
 }

@@ -27,9 +27,10 @@ func posts(p *person, item int64) map[string]fields {
 		"/user/modify": {
 			"token": p.token, "username": "Eve", "info": "x", "idcard": "x", "address": "x", "studentid": 5, "password": "",
 		},
-		"/item/add":    powerBank().with("token", p.token),
-		"/item/modify": powerBank().with("token", p.token).with("itemid", item).with("title", "充电宝"),
-		"/item/trade":  {"token": p.token, "itemid": 999999999},
+		"/user/mail/verify": {"token": p.token, "mail": "ada@campus.example"},
+		"/item/add":         powerBank().with("token", p.token),
+		"/item/modify":      powerBank().with("token", p.token).with("itemid", item).with("title", "充电宝"),
+		"/item/trade":       {"token": p.token, "itemid": 999999999},
 	}
 }
 
@@ -134,6 +135,7 @@ var kinds = map[string]string{
 	"type": "int", "depreciation": "int", "sold": "sold", "studentid": "studentid", "price": "price",
 	"title": "text 1 255", "note": "text 0 10000", "imgurl": "raw 0 10000",
 	"username": "text 1 255", "info": "text 0 255", "idcard": "text 0 255", "address": "text 0 255",
+	"mail":        "text 0 254",
 	"phonenumber": "phone", "password": "password", "verifycode": "code",
 }
 

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"foof/internal/outbox"
 	"foof/internal/pgtest"
-	"foof/internal/sms"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -52,8 +52,10 @@ type setup struct {
 	db     *pgxpool.Pool
 	config map[string]string
 	around surroundings
-	outbox *sms.Outbox
+	outbox *outbox.Outbox
 	said   *transcript
+
+	mailless bool
 }
 
 var (
@@ -67,11 +69,12 @@ func start(t testing.TB, change ...func(*setup)) *service {
 	t.Helper()
 	said := newTranscript()
 	s := setup{
-		outbox: &sms.Outbox{}, said: said,
+		outbox: &outbox.Outbox{}, said: said,
 		around: surroundings{logger: slog.New(slog.NewJSONHandler(said, nil)), now: time.Now},
 		config: map[string]string{
 			"FOOF_JWT_SECRET": testSecret, "FOOF_MASTER_KEY": testMaster, "FOOF_CODES_PER_ADDRESS": "0",
 			"FOOF_SMS_WEBHOOK": "http://localhost", "FOOF_SMS_WEBHOOK_SECRET": "none",
+			"FOOF_CAMPUS_DOMAIN": "campus.example", "FOOF_PUBLIC_URL": "https://foof.example/",
 			"FOOF_REQUEST_TIMEOUT": "1m", // a hundred passwords at once, on a slow machine under the race detector
 		},
 	}
@@ -81,8 +84,11 @@ func start(t testing.TB, change ...func(*setup)) *service {
 	if s.dsn == "" {
 		s.dsn = pgtest.DSN(t)
 	}
-	if s.around.sender == nil {
-		s.around.sender = s.outbox
+	if s.around.texts == nil {
+		s.around.texts = s.outbox
+	}
+	if s.around.mails == nil && !s.mailless {
+		s.around.mails = s.outbox
 	}
 	if s.db == nil {
 		s.db = owner(t, s.dsn)
@@ -242,6 +248,8 @@ var laws = map[string]string{
 	"time does not go back": `
 		select format('position %s', position)
 		from (select position, recorded_at, lag(recorded_at) over (order by position) as earlier from events) e where recorded_at < earlier`,
+	"each link was followed once at most": `
+		select data ->> 'ticket' from events where type = 'user.verified' group by 1 having count(*) > 1`,
 	"each command was appended once, as a whole": `
 		select meta ->> 'command' from events group by 1
 		having max(position) - min(position) + 1 <> count(*) or count(command) <> 1 or max(command::text) <> meta ->> 'command'`,
@@ -272,7 +280,8 @@ var laws = map[string]string{
 			from published p)
 		select format('item %s: %s, and the log says %s', coalesce(i.id, l.id), to_json(i), to_json(l)) from items i full join logged l using (id)
 		where (i.owner, i.sold, i.title, i.price, i.traded_to) is distinct from (l.owner, l.sold, l.title, l.price, l.traded_to)`,
-	"nothing is parked": `select format('%s of %s: %s', stream, reader, error) from parked_streams`,
+	"nothing is poisoned": `select format('event %s of %s: %s', position, reader, error) from poisoned_events`,
+	"nothing is parked":   `select format('%s of %s: %s', stream, reader, error) from parked_streams`,
 }
 
 // verifyLog checks the whole log and what is derived from it. It is called after each test.
