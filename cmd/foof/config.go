@@ -134,8 +134,10 @@ func (c config) check() []badSetting {
 		name  string
 		codes int
 	}{
-		{"FOOF_CODES_PER_QUARTER_HOUR", c.CodesPerQuarterHour}, {"FOOF_CODES_PER_DAY", c.CodesPerDay},
-		{"FOOF_MAILS_PER_QUARTER_HOUR", c.MailsPerQuarterHour}, {"FOOF_MAILS_PER_DAY", c.MailsPerDay},
+		{"FOOF_CODES_PER_QUARTER_HOUR", c.CodesPerQuarterHour},
+		{"FOOF_CODES_PER_DAY", c.CodesPerDay},
+		{"FOOF_MAILS_PER_QUARTER_HOUR", c.MailsPerQuarterHour},
+		{"FOOF_MAILS_PER_DAY", c.MailsPerDay},
 	} {
 		if s.codes < 1 || s.codes > commands.MostCodes {
 			complain(s.name, "must be from 1 to %d", commands.MostCodes)

@@ -31,8 +31,8 @@ type devCommand struct {
 
 func (devCommand) Help() string {
 	return `The data folder has a PostgreSQL of its own; the machine's programs are used if it has them, else they are fetched once.
-Codes for phones and links for campus mail are not sent: GET /dev/outbox shows them, and so does what is printed here. Limits per address are off. Ctrl-C stops all of it. To begin
-anew, delete the folder.`
+Codes for phones and links for campus mail are not sent: they are printed, and GET /dev/outbox shows them. Limits per address are
+off. Ctrl-C stops all of it. To begin anew, delete the folder.`
 }
 
 // Run serves until ctx ends.

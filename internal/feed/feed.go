@@ -98,10 +98,7 @@ func (s *Subscriber) follow(ctx context.Context, reader string, messages chan<- 
 		return err
 	}
 	defer claim.Release(ctx)
-	if s.poison != nil {
-		replaying := s.replay(ctx, reader, messages)
-		defer replaying()
-	}
+	defer s.replay(ctx, reader, messages)()
 	for page, err := range s.log.Follow(ctx, claim, pageSize) {
 		if err != nil {
 			return err
@@ -131,6 +128,9 @@ const lookFor = 2 * time.Second
 
 // replay hands out what somebody wants handled again, until end is called, which returns when that has ended.
 func (s *Subscriber) replay(ctx context.Context, reader string, messages chan<- *message.Message) (end func()) {
+	if s.poison == nil {
+		return func() {}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() {

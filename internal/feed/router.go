@@ -22,9 +22,10 @@ var ErrPermanent = errors.New("trying again is of no use")
 
 // Retries say how long a reactor tries to handle an event before that is poisoned: so long later events wait for it at most.
 type Retries struct {
-	First, Longest time.Duration // pauses between tries: the first, and what they grow to, doubled each time; each up to half longer or shorter
-	Total          time.Duration // after which no other try begins
-	Try            time.Duration // how long one try may take
+	First   time.Duration // the pause after the first try; each later one is twice as long, but for up to a half that chance adds or takes
+	Longest time.Duration // what pauses grow to
+	Total   time.Duration // after which no other try begins
+	Try     time.Duration // how long one try may take
 }
 
 // DefaultRetries give an event up after about a minute.
@@ -157,7 +158,8 @@ type toPoison struct{ *Router }
 // then the message's context has ended, too.
 func (p toPoison) Publish(_ string, messages ...*message.Message) error {
 	for _, msg := range messages {
-		ctx, reader, reason := msg.Context(), msg.Metadata.Get(middleware.PoisonedHandlerKey), msg.Metadata.Get(middleware.ReasonForPoisonedKey)
+		ctx, reader := msg.Context(), msg.Metadata.Get(middleware.PoisonedHandlerKey)
+		reason := msg.Metadata.Get(middleware.ReasonForPoisonedKey)
 		if err := p.poison.add(ctx, reader, msg.UUID, msg.Metadata.Get(metaType), reason, tries(msg)); err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,20 +23,18 @@ func migrate(ctx context.Context, dsn string) error {
 	return errors.Join(migrations.Up(ctx, conn, func(string) {}), conn.Close(ctx))
 }
 
-// run runs something until the test ends or stop is called, which waits for its end and may be called again.
-func run(t *testing.T, runs func(context.Context) error) (stop func()) {
+// run runs something until the test ends.
+func run(t *testing.T, runs func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- runs(ctx) }()
-	stop = sync.OnceFunc(func() {
+	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	t.Cleanup(stop)
-	return stop
 }
 
 // receive waits for the next of something.

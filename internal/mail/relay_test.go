@@ -11,7 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"sync"
@@ -51,7 +51,7 @@ func newRelay(t *testing.T, how security, change ...func(*smtp.Server)) *relay {
 		}
 		return &session{relay: r, conn: c}, nil
 	}))
-	server.Domain, server.ErrorLog = "relay.example", log.New(io.Discard, "", 0)
+	server.Domain, server.ErrorLog = "relay.example", slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
 	if err != nil {
@@ -73,7 +73,9 @@ func newRelay(t *testing.T, how security, change ...func(*smtp.Server)) *relay {
 	go func() { ended <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		_ = server.Close()
-		<-ended
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	})
 	return r
 }

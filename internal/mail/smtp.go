@@ -116,7 +116,8 @@ func (s *SMTP) SendMail(ctx context.Context, m Message) error {
 	}
 	if s.user != "" { // these are only ever used within TLS
 		options = append(options, gomail.WithUsername(s.user), gomail.WithPassword(s.password),
-			gomail.WithOpportunisticSMTPAuth(gomail.SMTPAuthPlain, gomail.SMTPAuthLogin, gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthCramMD5))
+			gomail.WithOpportunisticSMTPAuth(
+				gomail.SMTPAuthPlain, gomail.SMTPAuthLogin, gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthCramMD5))
 	}
 	client, err := gomail.NewClient(s.host, options...)
 	if err != nil {
