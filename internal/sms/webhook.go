@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -42,7 +44,7 @@ func (w *Webhook) SendText(ctx context.Context, m Message) error {
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("sms: %w", withoutURL(err))
+		return fmt.Errorf("sms: %w", describe(err))
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", m.ID)
@@ -51,7 +53,7 @@ func (w *Webhook) SendText(ctx context.Context, m Message) error {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("sms: %w", withoutURL(err))
+		return fmt.Errorf("sms: %w", describe(err))
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16)) // so that the connection can be used again
@@ -69,12 +71,18 @@ func (w *Webhook) SendText(ctx context.Context, m Message) error {
 // passing are the answers of the 400s after which the same message may be taken.
 var passing = []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}
 
-// withoutURL is what went wrong, without the URL that it went wrong with.
-func withoutURL(err error) error {
+// describe says what went wrong without the URL that it went wrong with, and without what the other side said: that may repeat
+// what is in the message.
+func describe(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
-		return failed.Err
+		err = failed.Err
 	}
-	return err
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	_, network := errors.AsType[net.Error](err) // timeouts, too
+	if untrusted || network || errors.Is(err, context.Canceled) || errors.Is(err, io.EOF) {
+		return err
+	}
+	return errors.New("the webhook cannot be asked, or does not answer in HTTP")
 }
 
 func (w *Webhook) sign(body []byte) string {

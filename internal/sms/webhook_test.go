@@ -126,23 +126,33 @@ func TestWebhookAnswers(t *testing.T) {
 			silent(t, err)
 		})
 	}
-	t.Run("in words of the provider's own are not repeated", func(t *testing.T) {
-		t.Parallel()
-		webhook, _ := provider(t, func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, err := w.(http.Hijacker).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
+	const inTheirWords = "no code 123456 for 13800138000"
+	for raw, want := range map[string]string{
+		"HTTP/1.1 400 " + inTheirWords + "\r\nContent-Length: 0\r\n\r\n": "the webhook answered 400 Bad Request: ",
+		"HTTP/1.1 599 " + inTheirWords + "\r\nContent-Length: 0\r\n\r\n": "the webhook answered 599",
+		inTheirWords + "\r\n": "the webhook cannot be asked, or does not answer in HTTP",
+		"HTTP/1.1 200 OK\r\nContent-Length: " + inTheirWords + "\r\n\r\n":    "the webhook cannot be asked, or does not answer in HTTP",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + inTheirWords + "\r\n\r\n": "the webhook cannot be asked, or does not answer in HTTP",
+		"HTTP/1.1 200 OK\r\n" + inTheirWords + "\r\n\r\n":                    "the webhook cannot be asked, or does not answer in HTTP",
+	} {
+		t.Run("in words of the provider's own are not repeated/"+want, func(t *testing.T) {
+			t.Parallel()
+			webhook, _ := provider(t, func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				_, _ = io.WriteString(conn, raw)
+			})
+			err := webhook.SendText(t.Context(), codeMessage())
+			if err == nil || !strings.HasPrefix(err.Error(), "sms: "+want) {
+				t.Errorf("%q is %v", raw, err)
 			}
-			defer conn.Close()
-			_, _ = io.WriteString(conn, "HTTP/1.1 400 no code 123456 for 13800138000\r\nContent-Length: 0\r\n\r\n")
+			silent(t, err)
 		})
-		err := webhook.SendText(t.Context(), codeMessage())
-		if err == nil || !strings.HasPrefix(err.Error(), "sms: the webhook answered 400 Bad Request: ") {
-			t.Errorf("it is %v", err)
-		}
-		silent(t, err)
-	})
+	}
 	t.Run("that go on for ever are not read for ever", func(t *testing.T) {
 		t.Parallel()
 		webhook, _ := provider(t, func(w http.ResponseWriter, r *http.Request) {
