@@ -14,10 +14,30 @@ const (
 	CodeTries    = 5 // wrong ones that burn a code
 )
 
-// CodeLimit bounds how many codes are sent to one number within a span of time.
+// CodeLimit bounds how many codes are sent to one number, or links to one user, within a span of time.
 type CodeLimit struct {
 	Codes  int
 	Within time.Duration
+}
+
+// within is a fault of kind TooMany if requests made at these times, in order, leave no room for another one.
+func within(limits []CodeLimit, requests []time.Time, at time.Time) error {
+	var wait time.Duration
+	for _, limit := range limits {
+		if n := len(requests); n >= limit.Codes {
+			free := requests[n-limit.Codes].Add(limit.Within)
+			wait = max(wait, free.Sub(at))
+		}
+	}
+	if wait > 0 {
+		return fault.TooMany(wait)
+	}
+	return nil
+}
+
+// remember adds a request to those of late, without touching what is shared.
+func remember(requests []time.Time, at time.Time) []time.Time {
+	return append(slices.Clone(requests[max(0, len(requests)-MostCodes+1):]), at)
 }
 
 // phone is what a phone number's stream adds up to.
@@ -29,7 +49,7 @@ type phone struct {
 	requests  []time.Time // when codes were asked for, of late
 }
 
-// MostCodes is how many requests a phone number remembers: no limit can count further.
+// MostCodes is how many requests are remembered: no limit can count further.
 const MostCodes = 100
 
 // Evolve applies one event of a phone number.
@@ -37,7 +57,7 @@ func (p phone) Evolve(e events.Event) phone {
 	switch e := e.(type) {
 	case events.PhoneCodeRequested:
 		p.code, p.expiresAt, p.wrong = e.Code, e.ExpiresAt, 0
-		p.requests = append(slices.Clone(p.requests[max(0, len(p.requests)-MostCodes+1):]), e.At)
+		p.requests = remember(p.requests, e.At)
 	case events.PhoneCodeRejected:
 		p.wrong++
 	case events.PhoneClaimed:
@@ -71,15 +91,8 @@ func (c RequestCode) Streams() []string { return []string{c.Phone.Stream()} }
 
 // Decide refuses with a fault of kind TooMany when the number has had its share of codes.
 func (c RequestCode) Decide(p phone) ([]events.Event, error) {
-	var wait time.Duration
-	for _, limit := range c.Limits {
-		if n := len(p.requests); n >= limit.Codes {
-			free := p.requests[n-limit.Codes].Add(limit.Within)
-			wait = max(wait, free.Sub(c.At))
-		}
-	}
-	if wait > 0 {
-		return nil, fault.TooMany(wait)
+	if err := within(c.Limits, p.requests, c.At); err != nil {
+		return nil, err
 	}
 	return []events.Event{events.PhoneCodeRequested{
 		Phone: c.Phone, Code: c.Code, At: c.At, ExpiresAt: c.At.Add(CodeLifetime),

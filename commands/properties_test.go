@@ -250,6 +250,12 @@ func anyUser() *rapid.Generator[events.Event] {
 			return events.UserStudentIDChanged{User: 7, StudentID: private.Draw(t, "number")}
 		}),
 		rapid.Just[events.Event](events.UserPasswordChanged{User: 7}),
+		rapid.Custom(func(t *rapid.T) events.Event {
+			return mailed("a@b", rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "ticket"), noon.Add(time.Duration(rapid.IntRange(0, 48).Draw(t, "h"))*time.Hour))
+		}),
+		rapid.Custom(func(t *rapid.T) events.Event {
+			return verified(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "ticket"))
+		}),
 		rapid.Just[events.Event](events.ItemTraded{}),
 	)
 }

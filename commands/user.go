@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"maps"
 	"time"
 
 	"foof/events"
@@ -59,6 +60,9 @@ type user struct {
 	username, info, idcard, address string
 	studentID                       string
 	tokensSince                     time.Time // tokens made before do not count
+
+	links map[string]time.Time // the tickets that may still be used, and until when
+	mails []time.Time          // when links were asked for, of late
 }
 
 // Evolve applies one event of a user.
@@ -72,11 +76,23 @@ func (u user) Evolve(e events.Event) user {
 		u.idcard = written(u.idcard, e.IDCard)
 		u.address = written(u.address, e.Address)
 	case events.UserStudentIDChanged:
-		u.studentID = e.StudentID.Text()
+		u.studentID, u.links = e.StudentID.Text(), nil // links proved something about the number before
 	case events.UserPasswordChanged:
 		u.tokensSince = e.At
 	case events.UserLoggedOut:
 		u.tokensSince = e.At
+	case events.UserMailRequested:
+		u.mails = remember(u.mails, e.At)
+		links := map[string]time.Time{e.Ticket: e.ExpiresAt}
+		for ticket, until := range u.links {
+			if e.At.Before(until) {
+				links[ticket] = until
+			}
+		}
+		u.links = links
+	case events.UserVerified:
+		u.links = maps.Clone(u.links)
+		delete(u.links, e.Ticket)
 	}
 	return u
 }

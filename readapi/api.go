@@ -28,6 +28,13 @@ type Phones interface {
 	Canonical(number string) (string, error)
 }
 
+// LogEnd knows where the log ends.
+type LogEnd interface {
+	Head(ctx context.Context) (events.Position, error)
+	// Looked is where it ended when this process last looked, and when that was.
+	Looked() (events.Position, time.Time)
+}
+
 // API has the routes that ask.
 type API struct {
 	Pool      *pgxpool.Pool
@@ -37,7 +44,7 @@ type API struct {
 	Phones    Phones
 	Inbox     *inbox.Inbox
 	Bell      *inbox.Bell
-	Head      func(ctx context.Context) (events.Position, error)
+	Log       LogEnd
 	// Await returns when every read model shows what is at a position.
 	Await     func(ctx context.Context, position events.Position) error
 	Heartbeat time.Duration // of streams

@@ -18,10 +18,8 @@ import (
 
 // RevocationLog is what Sessions needs of the log.
 type RevocationLog interface {
-	Head(ctx context.Context) (events.Position, error)
+	LogEnd
 	Subscribe(ctx context.Context, position events.Position, limit int) iter.Seq2[[]events.Recorded, error]
-	// Looked is where the log ended when this process last looked, and when that was.
-	Looked() (events.Position, time.Time)
 }
 
 // Sessions knows from when on users' tokens count: of those who were asked about lately from memory, and of others from the

@@ -38,7 +38,7 @@ func (a *API) stream(c *gin.Context) error {
 		return fault.Unavailable(err)
 	}
 	defer wait.Stop()
-	head, err := a.Head(c.Request.Context()) // what comes after it is rung for
+	head, err := a.Log.Head(c.Request.Context()) // what comes after it is rung for
 	if err != nil {
 		return err
 	}
@@ -100,6 +100,8 @@ func (s *stream) run(ctx context.Context, wait *inbox.Wait, allowed func() error
 			if s.send([]byte(": still here\n\n")) != nil {
 				return nil
 			}
+			end, _ := s.Log.Looked()
+			s.to = max(s.to, end) // in case that a ring was not heard
 		case <-ctx.Done():
 			return nil
 		}

@@ -52,6 +52,7 @@ type API struct {
 	Engine  *commands.Engine
 	Auth    *web.Auth
 	Vault   Vault
+	Tickets Tickets
 	Log     Log
 	Inbox   Inbox
 	Fetches commands.Turns // at a user's new messages
@@ -64,7 +65,11 @@ type API struct {
 	CodeLimits      []commands.CodeLimit // per phone number
 	CodesPerAddress *web.Limiter
 	MinPassword     int // characters
-	Logger          *slog.Logger
+
+	CampusDomain string               // where links are mailed to; "": no mail is sent
+	MailLimits   []commands.CodeLimit // per user
+
+	Logger *slog.Logger
 }
 
 // Routes adds them.
@@ -79,6 +84,8 @@ func (a *API) Routes(r gin.IRouter) {
 	r.POST("/user/chat/fetchall", web.Handle(a.fetchAll))
 	r.POST("/fav/add", web.Handle(a.addFavorites))
 	r.POST("/fav/delete", web.Handle(a.removeFavorites))
+	r.POST("/user/mail/verify", web.Handle(a.requestMail))
+	r.GET(LinkPath+":token", web.Handle(a.verifyMail))
 	r.POST("/item/add", web.Handle(a.addItem))
 	r.POST("/item/modify", web.Handle(a.modifyItem))
 	r.POST("/item/trade", web.Handle(a.tradeItem))

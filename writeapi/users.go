@@ -18,6 +18,7 @@ const (
 	maxText     = 255 // characters of what users say of themselves
 	maxPassword = 128 // characters
 	maxNumber   = 21  // of a phone number
+	maxMail     = 254 // of an address
 )
 
 func (a *API) requireCode(c *gin.Context) error {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"foof/commands"
@@ -14,6 +15,7 @@ import (
 	"foof/events/store"
 	"foof/internal/feed"
 	"foof/internal/inbox"
+	"foof/internal/mail"
 	"foof/internal/once"
 	"foof/internal/phone"
 	"foof/internal/sms"
@@ -47,9 +49,11 @@ type app struct {
 
 // surroundings is what the service meets outside of its database.
 type surroundings struct {
-	logger *slog.Logger
-	sender sms.Sender // of its text messages
-	now    func() time.Time
+	logger  *slog.Logger
+	texts   sms.Sender
+	mails   mail.Sender // nil: no mail is sent
+	retries feed.Retries
+	now     func() time.Time
 }
 
 // newApp puts the service together over a database that has been migrated. extra adds routes.
@@ -92,17 +96,20 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	auth := &web.Auth{Signer: signer, TokensSince: a.sessions.TokensSince, PerAccount: a.limits.accounts}
 	reading := &readapi.API{
 		Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering,
-		Inbox: messages, Bell: a.bell, Head: a.log.Head, Await: progress.Await, Heartbeat: c.Heartbeat,
+		Inbox: messages, Bell: a.bell, Log: a.log, Await: progress.Await, Heartbeat: c.Heartbeat,
 		LoginsPerAddress: a.limits.logins, WrongPerNumber: a.limits.wrong,
 	}
 	writing := &writeapi.API{
-		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Log: a.log,
+		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Tickets: secrets, Log: a.log,
 		Inbox: messages, Fetches: commands.NewTurns(), Phones: numbering,
 		Await: func(ctx context.Context, position events.Position) error {
 			return errors.Join(progress.Await(ctx, position), a.sessions.Await(ctx, position))
 		},
 		Now:        around.now,
 		CodeLimits: c.codeLimits(), CodesPerAddress: a.limits.codes, MinPassword: c.MinPassword, Logger: around.logger,
+	}
+	if around.mails != nil {
+		writing.CampusDomain, writing.MailLimits = c.CampusDomain, c.mailLimits()
 	}
 	routes := []func(gin.IRouter){reading.Routes, writing.Routes}
 	for _, add := range extra {
@@ -164,14 +171,23 @@ func (a *app) project(codec *events.Codec) *projections.Progress {
 
 // react prepares what leaves the log.
 func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundings) error {
-	router, err := feed.NewRouter(a.log, a.logger, a.config.ShutdownTimeout)
+	router, err := feed.NewRouter(a.log, &feed.Poison{DB: a.pool}, feed.Options{
+		Logger: a.logger, Retries: around.retries, CloseTimeout: a.config.ShutdownTimeout,
+	})
 	if err != nil {
 		return err
 	}
-	texts := &sms.Reactor{Codec: codec, Codes: secrets, Sender: around.sender, Now: around.now, Logger: a.logger}
+	texts := &sms.Reactor{Codec: codec, Codes: secrets, Sender: around.texts, Now: around.now, Logger: a.logger}
 	router.Add(sms.Reader, sms.Types, texts.Handle)
-	chat := &inbox.Reactor{Codec: codec, Bell: a.bell}
+	chat := &inbox.Reactor{Bell: a.bell, Logger: a.logger}
 	router.Broadcast(inbox.Reader, inbox.Types, chat.Handle)
+	if around.mails != nil {
+		mails := &mail.Reactor{
+			Codec: codec, Tickets: secrets, Sender: around.mails, Links: strings.TrimRight(a.config.PublicURL, "/") + writeapi.LinkPath,
+			Now: around.now, Logger: a.logger,
+		}
+		router.Add(mail.Reader, mail.Types, mails.Handle)
+	}
 	a.reactors = router
 	return nil
 }

@@ -30,6 +30,7 @@ func posts(p *person, item int64) map[string]fields {
 		},
 		"/user/logout":         {"token": p.token},
 		"/user/password/reset": {"phonenumber": newNumber(), "verifycode": "123456", "password": "correct-horse"},
+		"/user/mail/verify":    {"token": p.token, "mail": "ada@campus.example"},
 		"/user/chat/push":      {"token": p.token, "to": p.id, "data": "hi"},
 		"/user/chat/fetchnew":  {"token": p.token},
 		"/user/chat/fetchall":  {"token": p.token, "limit": 10, "after": 0},
@@ -150,6 +151,7 @@ var kinds = map[string]string{
 	"type": "int", "depreciation": "int", "sold": "sold", "studentid": "studentid", "price": "price",
 	"title": "text 1 255", "note": "text 0 10000", "imgurl": "raw 0 10000",
 	"username": "text 1 255", "info": "text 0 255", "idcard": "text 0 255", "address": "text 0 255",
+	"mail":        "text 0 254",
 	"phonenumber": "phone", "password": "password", "verifycode": "code",
 	"to": "id", "/user/chat/push data": "text 1 65536", "/fav/add data": "list", "/fav/delete data": "list",
 }

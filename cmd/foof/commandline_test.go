@@ -33,13 +33,16 @@ func TestHelp(t *testing.T) {
 		settings = append(settings, name+": "+help)
 	}
 	for line, want := range map[string][]string{
-		"--help":                {"Usage: foof <command>", "dev", "serve", "migrate up", "migrate status", "bench log"},
-		"dev --help":            {"--addr=", "127.0.0.1:8080", "--data=", ".foof", "/dev/outbox", "Ctrl-C"},
-		"serve --help":          settings,
-		"migrate --help":        {"up", "status"},
-		"migrate up --help":     {"$DATABASE_URL"},
-		"migrate status --help": {"$DATABASE_URL", "--json"},
-		"bench log --help":      {"--json", "--duration"},
+		"--help":                 {"Usage: foof <command>", "dev", "serve", "migrate up", "migrate status", "reactors list", "reactors replay", "reactors discard", "bench log"},
+		"dev --help":             {"--addr=", "127.0.0.1:8080", "--data=", ".foof", "/dev/outbox", "Ctrl-C"},
+		"serve --help":           settings,
+		"migrate --help":         {"up", "status"},
+		"migrate up --help":      {"$DATABASE_URL"},
+		"migrate status --help":  {"$DATABASE_URL", "--json"},
+		"reactors --help":        {"list", "replay", "discard", "within seconds"},
+		"reactors list --help":   {"$DATABASE_URL", "--json"},
+		"reactors replay --help": {"$DATABASE_URL", "<reader>", "[<position> ...]", "--all"},
+		"bench log --help":       {"--json", "--duration"},
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +63,7 @@ func TestHelp(t *testing.T) {
 func TestCommandLinesThatAreNone(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"":                        `expected one of "dev", "serve", "migrate", "bench"`,
+		"":                        `expected one of "dev", "serve", "migrate", "reactors", "bench"`,
 		"frobnicate":              `unexpected argument frobnicate`,
 		"dev --prot=1":            `unknown flag --prot`,
 		"dev here":                `unexpected argument here`,
@@ -87,7 +90,9 @@ func TestCommandLinesThatAreNone(t *testing.T) {
 func TestMigrating(t *testing.T) {
 	t.Parallel()
 	dsn := emptied(t)
-	names := []string{"001_log.sql", "002_vault.sql", "003_read_models.sql", "004_favorites_messages.sql", "005_answers.sql"}
+	names := []string{
+		"001_log.sql", "002_vault.sql", "003_read_models.sql", "004_favorites_messages.sql", "005_tickets.sql", "006_poison.sql", "007_answers.sql",
+	}
 	status := func() (text string, state migrations.Status) {
 		t.Helper()
 		text, _, err := ran(t, "migrate", "status", "--database-url", dsn)

@@ -9,11 +9,13 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect" //nolint:depguard // to name the variable of a field of config
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"foof/commands"
+	"foof/internal/mail"
 	"foof/internal/phone"
 	"foof/internal/token"
 	"foof/internal/vault"
@@ -32,8 +34,16 @@ type config struct {
 	MinPassword   int           `env:"FOOF_MIN_PASSWORD" envDefault:"8" help:"How many characters a password has at least."`
 
 	PhoneRegion      string `env:"FOOF_PHONE_REGION" help:"The region whose phone numbers are taken, such as CN. Without it, whatever looks like a number."`
-	SMSWebhook       string `env:"FOOF_SMS_WEBHOOK,required,notEmpty" help:"The URL that text messages are posted to; internal/sms/webhook.go says how."`
+	SMSWebhook       string `env:"FOOF_SMS_WEBHOOK,required,notEmpty" help:"The URL that text messages are posted to; docs/webhooks.md says how."`
 	SMSWebhookSecret secret `env:"FOOF_SMS_WEBHOOK_SECRET,required,notEmpty" help:"What those posts are signed with."`
+
+	SMTPURL      secret `env:"FOOF_SMTP_URL" help:"The relay for mail: smtp://user:password@host:587 for STARTTLS, smtps://user:password@host:465 for TLS from the beginning, smtp://host:25?tls=none for one on the same machine. Without it no mail is sent, and asking for it is answered 503."`
+	MailFrom     string `env:"FOOF_MAIL_FROM" help:"The address that mail comes from, such as FOOF <noreply@foof.example>. Required for mail."`
+	CampusDomain string `env:"FOOF_CAMPUS_DOMAIN" help:"The domain of the campus mail that users verify. Required for mail."`
+	PublicURL    string `env:"FOOF_PUBLIC_URL" help:"Where users reach this service: what links in mail begin with. Required for mail."`
+
+	MailsPerQuarterHour int `env:"FOOF_MAILS_PER_QUARTER_HOUR" envDefault:"5" help:"How many links a user is mailed within 15 minutes."`
+	MailsPerDay         int `env:"FOOF_MAILS_PER_DAY" envDefault:"10" help:"How many links a user is mailed within a day."`
 
 	CodesPerQuarterHour int      `env:"FOOF_CODES_PER_QUARTER_HOUR" envDefault:"5" help:"How many codes a phone number is sent within 15 minutes."`
 	CodesPerDay         int      `env:"FOOF_CODES_PER_DAY" envDefault:"10" help:"How many codes a phone number is sent within a day."`
@@ -150,7 +160,12 @@ func (c config) checkNumbers(bad *badSettings) {
 	for _, s := range []struct {
 		name  string
 		codes int
-	}{{"FOOF_CODES_PER_QUARTER_HOUR", c.CodesPerQuarterHour}, {"FOOF_CODES_PER_DAY", c.CodesPerDay}} {
+	}{
+		{"FOOF_CODES_PER_QUARTER_HOUR", c.CodesPerQuarterHour},
+		{"FOOF_CODES_PER_DAY", c.CodesPerDay},
+		{"FOOF_MAILS_PER_QUARTER_HOUR", c.MailsPerQuarterHour},
+		{"FOOF_MAILS_PER_DAY", c.MailsPerDay},
+	} {
 		if s.codes < 1 || s.codes > commands.MostCodes {
 			bad.add(s.name, "must be from 1 to %d", commands.MostCodes)
 		}
@@ -174,6 +189,7 @@ func (c config) checkPlaces(bad *badSettings) {
 	if u, err := url.Parse(c.SMSWebhook); err != nil || u.Host == "" {
 		bad.add("FOOF_SMS_WEBHOOK", "must be a URL")
 	}
+	c.checkMail(bad)
 	for _, proxy := range c.TrustedProxies {
 		_, notAddress := netip.ParseAddr(proxy)
 		_, notNetwork := netip.ParsePrefix(proxy)
@@ -183,6 +199,31 @@ func (c config) checkPlaces(bad *badSettings) {
 	}
 	if _, err := phone.NewNumbering(c.PhoneRegion); err != nil {
 		bad.add("FOOF_PHONE_REGION", "cannot be used: %v", err)
+	}
+}
+
+// domainForm is a domain in ASCII; one in other letters is written as DNS has it, xn--….
+var domainForm = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
+
+func (c config) checkMail(bad *badSettings) {
+	for _, s := range []struct{ name, value string }{
+		{"FOOF_MAIL_FROM", c.MailFrom}, {"FOOF_CAMPUS_DOMAIN", c.CampusDomain}, {"FOOF_PUBLIC_URL", c.PublicURL},
+	} {
+		if c.SMTPURL != "" && s.value == "" {
+			bad.add(s.name, "is not set, and FOOF_SMTP_URL is")
+		}
+	}
+	if c.SMTPURL != "" && c.MailFrom != "" {
+		if _, err := mail.NewSMTP(string(c.SMTPURL), c.MailFrom); err != nil {
+			bad.add("FOOF_SMTP_URL", "or FOOF_MAIL_FROM cannot be used: %v", err)
+		}
+	}
+	if c.CampusDomain != "" && (!domainForm.MatchString(c.CampusDomain) || len(c.CampusDomain) > 180) {
+		bad.add("FOOF_CAMPUS_DOMAIN", "must be a domain")
+	}
+	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" &&
+		(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil) {
+		bad.add("FOOF_PUBLIC_URL", "must be a URL like https://foof.example")
 	}
 }
 
@@ -206,5 +247,12 @@ func (c config) codeLimits() []commands.CodeLimit {
 	return []commands.CodeLimit{
 		{Codes: c.CodesPerQuarterHour, Within: 15 * time.Minute},
 		{Codes: c.CodesPerDay, Within: 24 * time.Hour},
+	}
+}
+
+func (c config) mailLimits() []commands.CodeLimit {
+	return []commands.CodeLimit{
+		{Codes: c.MailsPerQuarterHour, Within: 15 * time.Minute},
+		{Codes: c.MailsPerDay, Within: 24 * time.Hour},
 	}
 }

@@ -16,12 +16,21 @@ import (
 const (
 	hiddenPassword = "hunter2-of-the-database"
 	hiddenWebhook  = "the-webhooks-own-secret"
+	hiddenRelay    = "the-relays-own-password"
 )
 
 func rightEnvironment() map[string]string {
 	return map[string]string{
 		"DATABASE_URL": "postgres://foof:" + hiddenPassword + "@db/foof", "FOOF_JWT_SECRETS": testSecret, "FOOF_MASTER_KEY": testMaster,
 		"FOOF_SMS_WEBHOOK": "https://sms.example/send", "FOOF_SMS_WEBHOOK_SECRET": hiddenWebhook,
+	}
+}
+
+// rightMail is what mail needs besides.
+func rightMail() map[string]string {
+	return map[string]string{
+		"FOOF_SMTP_URL": "smtp://foof:" + hiddenRelay + "@relay", "FOOF_MAIL_FROM": "FOOF <noreply@foof.example>",
+		"FOOF_CAMPUS_DOMAIN": "campus.example", "FOOF_PUBLIC_URL": "https://foof.example",
 	}
 }
 
@@ -89,6 +98,23 @@ func TestConfigurationIsRefusedInWords(t *testing.T) {
 			},
 		},
 		"a webhook that is no URL": {map[string]string{"FOOF_SMS_WEBHOOK": "sms"}, []string{"FOOF_SMS_WEBHOOK must be a URL"}},
+		"mail without what it needs": {
+			map[string]string{"FOOF_SMTP_URL": "smtp://relay"},
+			[]string{
+				"FOOF_MAIL_FROM is not set, and FOOF_SMTP_URL is", "FOOF_CAMPUS_DOMAIN is not set, and FOOF_SMTP_URL is",
+				"FOOF_PUBLIC_URL is not set, and FOOF_SMTP_URL is",
+			},
+		},
+		"mail that cannot be": {
+			map[string]string{
+				"FOOF_SMTP_URL": "smtp://foof:" + hiddenPassword + "@relay?tls=none", "FOOF_MAIL_FROM": "noreply@foof.example",
+				"FOOF_CAMPUS_DOMAIN": "@campus.example", "FOOF_PUBLIC_URL": "foof.example", "FOOF_MAILS_PER_DAY": "0",
+			},
+			[]string{
+				"FOOF_MAILS_PER_DAY must be from 1 to 100", "FOOF_SMTP_URL or FOOF_MAIL_FROM cannot be used: a password is not sent without TLS",
+				"FOOF_CAMPUS_DOMAIN must be a domain", "FOOF_PUBLIC_URL must be a URL like https://foof.example",
+			},
+		},
 		"proxies that are none": {
 			map[string]string{"FOOF_TRUSTED_PROXIES": "10.0.0.0/8,example.com,::1,10.0.0.0/33"},
 			[]string{
@@ -127,7 +153,7 @@ func TestConfigurationHasDefaults(t *testing.T) {
 	want := config{
 		DatabaseURL: secret(rightEnvironment()["DATABASE_URL"]), Addr: ":8080", JWTSecrets: []secret{secret(testSecret)}, MasterKey: secret(testMaster),
 		TokenLifetime: 30 * 24 * time.Hour, MinPassword: 8, SMSWebhook: "https://sms.example/send", SMSWebhookSecret: hiddenWebhook,
-		CodesPerQuarterHour: 5, CodesPerDay: 10, CodesPerAddress: 30,
+		CodesPerQuarterHour: 5, CodesPerDay: 10, CodesPerAddress: 30, MailsPerQuarterHour: 5, MailsPerDay: 10,
 		LoginsPerAddress: 300, WrongPerNumber: 20, PostsPerAddress: 6000, PostsPerAccount: 1200, StreamsPerAccount: 20, Heartbeat: 15 * time.Second,
 		RequestTimeout: 15 * time.Second, ShutdownTimeout: 20 * time.Second,
 	}
@@ -144,7 +170,9 @@ func TestConfigurationHasDefaults(t *testing.T) {
 
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	t.Parallel()
-	c, err := configFrom(rightEnvironment())
+	environment := rightEnvironment()
+	maps.Copy(environment, rightMail())
+	c, err := configFrom(environment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +193,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 		if len(text) < 20 {
 			t.Errorf("%s prints %q: does it print at all?", how, text)
 		}
-		for _, hidden := range []string{hiddenPassword, testSecret, testMaster, hiddenWebhook} {
+		for _, hidden := range []string{hiddenPassword, testSecret, testMaster, hiddenWebhook, hiddenRelay} {
 			for _, form := range []string{hidden, fmt.Sprintf("%x", hidden), fmt.Sprintf("%X", hidden), fmt.Sprintf("%d", []byte(hidden))} {
 				if strings.Contains(text, form) {
 					t.Errorf("%s prints the secret %s", how, hidden)

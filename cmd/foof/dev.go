@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"foof/internal/localpg"
+	"foof/internal/mail"
+	"foof/internal/outbox"
 	"foof/internal/sms"
 	"foof/internal/web"
 	"foof/projections"
@@ -29,8 +31,8 @@ type devCommand struct {
 
 func (devCommand) Help() string {
 	return `The data folder has a PostgreSQL of its own; the machine's programs are used if it has them, else they are fetched once.
-Codes for phones are not sent: GET /dev/outbox shows them. Limits per address and per account are off. Ctrl-C stops all of it. To begin
-anew, delete the folder.`
+Codes for phones and links for campus mail are not sent: they are printed, and GET /dev/outbox shows them. Limits per address
+and per account are off. Ctrl-C stops all of it. To begin anew, delete the folder.`
 }
 
 // Run serves until ctx ends.
@@ -56,7 +58,7 @@ func (d devCommand) Run(ctx context.Context, t terminal) (err error) {
 		err = errors.Join(err, server.Stop(stopping))
 	}()
 
-	c, err := d.config(server.DSN("postgres"))
+	c, err := d.config(server.DSN("postgres"), "http://"+listener.Addr().String())
 	if err != nil {
 		return err
 	}
@@ -64,9 +66,12 @@ func (d devCommand) Run(ctx context.Context, t terminal) (err error) {
 	if err := migrate(ctx, string(c.DatabaseURL), tell); err != nil {
 		return err
 	}
-	outbox := &sms.Outbox{}
-	around := surroundings{logger: logger, sender: outbox, now: time.Now}
-	a, err := newApp(ctx, c, around, devRoutes(outbox)) //nolint:contextcheck // requests have their own
+	messages := &outbox.Outbox{Tell: func(ctx context.Context, m outbox.Message) { // only here may a log tell a secret
+		logger.InfoContext(ctx, "message", slog.String("channel", m.Channel), slog.String("to", m.To),
+			slog.String("code", m.Code), slog.String("link", m.Link))
+	}}
+	around := surroundings{logger: logger, texts: messages, mails: messages, now: time.Now}
+	a, err := newApp(ctx, c, around, devRoutes(messages)) //nolint:contextcheck // requests have their own
 	if err != nil {
 		return err
 	}
@@ -89,7 +94,7 @@ func (d devCommand) Run(ctx context.Context, t terminal) (err error) {
 
 // config is the production configuration with the limits per address lifted, and with secrets that are kept in the data
 // folder.
-func (d devCommand) config(databaseURL string) (config, error) {
+func (d devCommand) config(databaseURL, publicURL string) (config, error) {
 	kept, err := keepSecrets(filepath.Join(d.Data, "secrets.json"))
 	if err != nil {
 		return config{}, err
@@ -97,6 +102,7 @@ func (d devCommand) config(databaseURL string) (config, error) {
 	c, err := configFrom(map[string]string{
 		"DATABASE_URL": databaseURL, "FOOF_JWT_SECRETS": kept.JWT, "FOOF_MASTER_KEY": kept.Master,
 		"FOOF_SMS_WEBHOOK": "http://localhost", "FOOF_SMS_WEBHOOK_SECRET": "none", // there is an outbox instead
+		"FOOF_CAMPUS_DOMAIN": "campus.example", "FOOF_PUBLIC_URL": publicURL,
 		"FOOF_CODES_PER_ADDRESS": "0", "FOOF_LOGINS_PER_ADDRESS": "0", "FOOF_POSTS_PER_ADDRESS": "0",
 		"FOOF_POSTS_PER_ACCOUNT": "0", // whoever tries the service out does so from few accounts
 	})
@@ -144,17 +150,9 @@ func drawSecret() string {
 }
 
 // devRoutes adds what only development has: a look at the messages that were not sent.
-func devRoutes(outbox *sms.Outbox) func(*app) func(gin.IRouter) {
-	type shown struct {
-		To      string    `json:"to"`
-		Channel string    `json:"channel"`
-		Body    string    `json:"body"`
-		Code    string    `json:"code"`
-		Link    string    `json:"link"`
-		At      time.Time `json:"at"`
-	}
+func devRoutes(messages *outbox.Outbox) func(*app) func(gin.IRouter) {
 	return func(a *app) func(gin.IRouter) {
-		reactors := projections.NewProgress(a.pool, sms.Reader)
+		reactors := projections.NewProgress(a.pool, sms.Reader, mail.Reader)
 		show := func(c *gin.Context) error {
 			ctx := c.Request.Context()
 			head, err := a.log.Head(ctx)
@@ -164,11 +162,7 @@ func devRoutes(outbox *sms.Outbox) func(*app) func(gin.IRouter) {
 			if err := reactors.Await(ctx, head); err != nil { // so that what was asked for before is there
 				return err
 			}
-			messages := []shown{}
-			for _, m := range outbox.Messages(c.Query("to")) {
-				messages = append(messages, shown{To: m.To, Channel: "sms", Body: m.Body, Code: m.Code, At: m.At})
-			}
-			web.Answer(c, messages)
+			web.Answer(c, messages.Messages(c.Query("to")))
 			return nil
 		}
 		return func(r gin.IRouter) { r.GET("/dev/outbox", web.Handle(show)) }

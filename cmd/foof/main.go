@@ -13,10 +13,11 @@ import (
 )
 
 type cli struct {
-	Dev     devCommand     `cmd:"" help:"Run the whole service on this machine, on a PostgreSQL of its own. Needs nothing else."`
-	Serve   serveCommand   `cmd:"" help:"Run the service in production, configured by the environment."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, or say how it is."`
-	Bench   benchCommand   `cmd:"" help:"Measure the service on this machine."`
+	Dev      devCommand      `cmd:"" help:"Run the whole service on this machine, on a PostgreSQL of its own. Needs nothing else."`
+	Serve    serveCommand    `cmd:"" help:"Run the service in production, configured by the environment."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date, or say how it is."`
+	Reactors reactorsCommand `cmd:"" help:"Show how far what leaves the log is, and what could not be sent; send that again, or forget it."`
+	Bench    benchCommand    `cmd:"" help:"Measure the service on this machine."`
 }
 
 // terminal is where a command prints: results to out, what is going on to err.

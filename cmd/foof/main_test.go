@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"foof/internal/outbox"
 	"foof/internal/pgtest"
-	"foof/internal/sms"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -52,8 +52,10 @@ type setup struct {
 	db     *pgxpool.Pool
 	config map[string]string
 	around surroundings
-	outbox *sms.Outbox
+	outbox *outbox.Outbox
 	said   *transcript
+
+	mailless bool
 }
 
 var (
@@ -67,12 +69,13 @@ func start(t testing.TB, change ...func(*setup)) *service {
 	t.Helper()
 	said := newTranscript()
 	s := setup{
-		outbox: &sms.Outbox{}, said: said,
+		outbox: &outbox.Outbox{}, said: said,
 		around: surroundings{logger: slog.New(slog.NewJSONHandler(said, nil)), now: time.Now},
 		config: map[string]string{
 			"FOOF_JWT_SECRETS": testSecret, "FOOF_MASTER_KEY": testMaster, "FOOF_CODES_PER_ADDRESS": "0",
 			"FOOF_LOGINS_PER_ADDRESS": "0", "FOOF_POSTS_PER_ADDRESS": "0", "FOOF_POSTS_PER_ACCOUNT": "0", "FOOF_WRONG_PASSWORDS_PER_NUMBER": "0",
 			"FOOF_SMS_WEBHOOK": "http://localhost", "FOOF_SMS_WEBHOOK_SECRET": "none",
+			"FOOF_CAMPUS_DOMAIN": "campus.example", "FOOF_PUBLIC_URL": "https://foof.example/",
 			"FOOF_REQUEST_TIMEOUT": "1m", // a hundred passwords at once, on a slow machine under the race detector
 		},
 	}
@@ -82,8 +85,11 @@ func start(t testing.TB, change ...func(*setup)) *service {
 	if s.dsn == "" {
 		s.dsn = pgtest.DSN(t)
 	}
-	if s.around.sender == nil {
-		s.around.sender = s.outbox
+	if s.around.texts == nil {
+		s.around.texts = s.outbox
+	}
+	if s.around.mails == nil && !s.mailless {
+		s.around.mails = s.outbox
 	}
 	if s.db == nil {
 		s.db = owner(t, s.dsn)
@@ -243,6 +249,8 @@ var laws = map[string]string{
 	"time does not go back": `
 		select format('position %s', position)
 		from (select position, recorded_at, lag(recorded_at) over (order by position) as earlier from events) e where recorded_at < earlier`,
+	"each link was followed once at most": `
+		select data ->> 'ticket' from events where type = 'user.verified' group by 1 having count(*) > 1`,
 	"each command was appended once, as a whole": `
 		select meta ->> 'command' from events group by 1
 		having max(position) - min(position) + 1 <> count(*) or count(command) <> 1 or max(command::text) <> meta ->> 'command'`,
@@ -292,7 +300,8 @@ var laws = map[string]string{
 			from seen s where s.type = 'message.sent')
 		select format('message %s: %s, and the log says %s', coalesce(m.id, l.id), to_json(m), to_json(l)) from messages m full join logged l using (id)
 		where (m.sender, m.recipient, m.position, m.fetched_at is not null) is distinct from (l.sender, l.recipient, l.position, l.fetched)`,
-	"nothing is parked": `select format('%s of %s: %s', stream, reader, error) from parked_streams`,
+	"nothing is poisoned": `select format('event %s of %s: %s', position, reader, error) from poisoned_events`,
+	"nothing is parked":   `select format('%s of %s: %s', stream, reader, error) from parked_streams`,
 }
 
 // verifyLog checks the whole log and what is derived from it. It is called after each test.

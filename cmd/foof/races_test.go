@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"foof/internal/outbox"
 	"foof/internal/pgtest"
-	"foof/internal/sms"
 )
 
 const racers = 100
@@ -17,7 +17,7 @@ const racers = 100
 // fleet is two services over one database.
 func fleet(t *testing.T) []*service {
 	t.Helper()
-	dsn, outbox := pgtest.DSN(t), &sms.Outbox{} // whichever service sends a code, all show it
+	dsn, outbox := pgtest.DSN(t), &outbox.Outbox{} // whichever service sends a code, all show it
 	services := make([]*service, 2)
 	for i := range services {
 		services[i] = start(t, over(dsn), func(s *setup) { s.outbox = outbox })

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"foof/internal/mail"
 	"foof/internal/sms"
 	"foof/migrations"
 
@@ -31,10 +32,11 @@ func (serveCommand) Run(ctx context.Context, t terminal) error {
 	if err := refuseUnmigrated(ctx, string(c.DatabaseURL)); err != nil {
 		return err
 	}
-	sender := &sms.Webhook{
-		URL: c.SMSWebhook, Secret: []byte(c.SMSWebhookSecret), Client: &http.Client{Timeout: 10 * time.Second}, Now: time.Now,
+	around, err := c.surroundings(logger)
+	if err != nil {
+		return err
 	}
-	a, err := newApp(ctx, c, surroundings{logger: logger, sender: sender, now: time.Now})
+	a, err := newApp(ctx, c, around)
 	if err != nil {
 		return err
 	}
@@ -45,6 +47,21 @@ func (serveCommand) Run(ctx context.Context, t terminal) error {
 	}
 	logger.InfoContext(ctx, "serving", slog.String("addr", listener.Addr().String()))
 	return a.Run(ctx, listener)
+}
+
+// surroundings are the real ones. None of them needs to be there yet.
+func (c config) surroundings(logger *slog.Logger) (surroundings, error) {
+	around := surroundings{logger: logger, now: time.Now, texts: &sms.Webhook{
+		URL: c.SMSWebhook, Secret: []byte(c.SMSWebhookSecret), Client: &http.Client{Timeout: 10 * time.Second}, Now: time.Now,
+	}}
+	if c.SMTPURL != "" {
+		relay, err := mail.NewSMTP(string(c.SMTPURL), c.MailFrom)
+		if err != nil {
+			return surroundings{}, fmt.Errorf("FOOF_SMTP_URL: %w", err)
+		}
+		around.mails = relay
+	}
+	return around, nil
 }
 
 func refuseUnmigrated(ctx context.Context, databaseURL string) error {

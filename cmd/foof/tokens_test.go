@@ -20,7 +20,7 @@ import (
 // closed are the POST routes that take a token, each with fields that would do.
 func closed(item int64) map[string]fields {
 	return map[string]fields{
-		"/user/me": {}, "/user/finished": {}, "/user/modify": {"info": "stolen"},
+		"/user/me": {}, "/user/finished": {}, "/user/modify": {"info": "stolen"}, "/user/mail/verify": {},
 		"/item/add": powerBank(), "/item/modify": {"itemid": item, "title": "stolen"}, "/item/trade": {"itemid": item},
 		"/user/logout": {}, "/user/chat/push": {"to": 1, "data": "stolen"}, "/user/chat/fetchnew": {}, "/user/chat/fetchall": {},
 		"/fav/query": {}, "/fav/add": {"data": fmt.Sprintf("[%d]", item)}, "/fav/delete": {"data": fmt.Sprintf("[%d]", item)},

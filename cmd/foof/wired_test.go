@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"foof/events"
+	"foof/internal/mail"
 	"foof/internal/sms"
 	"foof/projections"
 
@@ -55,9 +56,9 @@ func TestEverythingIsWired(t *testing.T) {
 	})
 	t.Run("each event type of a reactor is in the registry", func(t *testing.T) {
 		t.Parallel()
-		for _, name := range sms.Types {
+		for _, name := range slices.Concat(sms.Types, mail.Types) {
 			if !slices.ContainsFunc(events.Types.All(), func(kind events.Type) bool { return kind.Name == name }) {
-				t.Errorf("sms waits for %s, which is no event", name)
+				t.Errorf("a reactor waits for %s, which is no event", name)
 			}
 		}
 	})
@@ -76,19 +77,19 @@ func TestEverythingIsWired(t *testing.T) {
 	})
 	t.Run("each projector and reactor has a checkpoint", func(t *testing.T) {
 		t.Parallel()
-		for _, reader := range append(projections.Names(), sms.Reader) {
+		for _, reader := range append(projections.Names(), reactors...) {
 			until(t, reader+" has a checkpoint", func() bool {
 				return value[int](t, s.db, `select count(*) from checkpoints where reader = $1`, reader) == 1
 			})
 		}
-		if n := value[int](t, s.db, `select count(*) from checkpoints`); n != len(projections.All)+1 {
-			t.Errorf("%d checkpoints, for %d readers", n, len(projections.All)+1)
+		if n := value[int](t, s.db, `select count(*) from checkpoints`); n != len(projections.All)+len(reactors) {
+			t.Errorf("%d checkpoints, for %d readers", n, len(projections.All)+len(reactors))
 		}
 	})
 	t.Run("each route answers", func(t *testing.T) {
 		t.Parallel()
 		for _, route := range routes(t, s) {
-			path := strings.NewReplacer(":uuid", "1", ":itemid", "1").Replace(route.Path)
+			path := strings.NewReplacer(":uuid", "1", ":itemid", "1", ":token", "x").Replace(route.Path)
 			a := s.do(t, s.request(t.Context(), route.Method, path, "", http.NoBody))
 			if a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed {
 				t.Errorf("%s %s: %d", route.Method, path, a.status)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/jackc/pgx/v5"
 )
 
 // Log is what subscribers need of the log.
@@ -23,16 +24,19 @@ type Log interface {
 	LogEnd
 	Claim(ctx context.Context, reader string) (*store.Claim, error)
 	Follow(ctx context.Context, claim *store.Claim, limit int) iter.Seq2[[]events.Recorded, error]
+	ReadAfter(ctx context.Context, position events.Position, limit int) ([]events.Recorded, error)
 }
 
 // Subscriber is a message.Subscriber over the log. A topic is the name of a reader: each has a checkpoint of its own, and in
 // all processes one subscription to it is active at a time, while others stand by. Messages come in the order of the log,
 // one at a time: the next after the last was acknowledged, which a checkpoint remembers; one that is refused comes again.
-// What was handled and not yet remembered when the process ended comes again too. It is safe for concurrent use.
+// What was handled and not yet remembered when the process ended comes again too. Beside that, and at the same time, comes what
+// an operator wants handled again. It is safe for concurrent use.
 type Subscriber struct {
 	log    Log
 	types  map[string]bool
 	logger *slog.Logger
+	poison *Poison // whose events are replayed; nil: none
 
 	mu      sync.Mutex      // held where a subscription begins and where closing does, so that one comes first
 	closing context.Context //nolint:containedctx // Watermill's contract: Close ends all subscriptions
@@ -95,6 +99,7 @@ func (s *Subscriber) follow(ctx context.Context, reader string, messages chan<- 
 		return err
 	}
 	defer claim.Release(ctx)
+	defer s.replay(ctx, reader, messages)()
 	for page, err := range s.log.Follow(ctx, claim, pageSize) {
 		if err != nil {
 			return err
@@ -117,6 +122,52 @@ func (s *Subscriber) follow(ctx context.Context, reader string, messages chan<- 
 		}
 	}
 	return nil
+}
+
+// lookFor is how often a reader looks for what it is to handle again.
+const lookFor = 2 * time.Second
+
+// replay hands out what somebody wants handled again, until end is called, which returns when that has ended.
+func (s *Subscriber) replay(ctx context.Context, reader string, messages chan<- *message.Message) (end func()) {
+	if s.poison == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for ctx.Err() == nil {
+			if err := s.replayAsked(ctx, reader, messages); err != nil && ctx.Err() == nil {
+				s.logger.ErrorContext(ctx, "replay interrupted", slog.String("reader", reader), slog.Any("error", err))
+			}
+			wait(ctx, lookFor)
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+func (s *Subscriber) replayAsked(ctx context.Context, reader string, messages chan<- *message.Message) error {
+	for position := events.Position(0); ; {
+		was, err := s.poison.asked(ctx, reader, position)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		position = was.Position
+		page, err := s.log.ReadAfter(ctx, position-1, 1)
+		if err != nil {
+			return err
+		}
+		if len(page) == 1 && offer(ctx, s.logger, &page[0], messages) {
+			if err := s.poison.settle(ctx, reader, was); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // deliver hands a message out until it is acknowledged. It is false if ctx ended first.
@@ -196,6 +247,12 @@ func Event(ctx context.Context, codec *events.Codec, msg *message.Message) (even
 		return nil, fmt.Errorf("message %s: %w", msg.UUID, err)
 	}
 	return page[0].Event, nil
+}
+
+// MessageID names what a reactor sends because of an event, the same each time: by the event's position, for people, and by the
+// beginning of an id that was drawn for it, since a log that was restored from a backup uses positions again.
+func MessageID(msg *message.Message, drawn string) string {
+	return msg.UUID + "-" + drawn[:min(8, len(drawn))]
 }
 
 func wait(ctx context.Context, d time.Duration) {

@@ -355,6 +355,7 @@ func TestNothingIsLeftRunning(t *testing.T) { //nolint:paralleltest // it looks 
 		w := newWorld(t)
 		w.append(t, happened, happened)
 		s := w.subscriber(t)
+		s.poison = w.poison()
 		messages := subscribe(t, s, "one")
 		take(t, messages, "1")
 		receive(t, messages)

@@ -11,9 +11,23 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 )
 
-func (w *world) router(t *testing.T) *Router {
+// quickly gives an event up after some tries within a moment.
+func quickly() Retries {
+	return Retries{First: time.Millisecond, Longest: 4 * time.Millisecond, Total: 100 * time.Millisecond, Try: time.Minute}
+}
+
+// patiently gives nothing up while a test lasts.
+func patiently() Retries {
+	return Retries{First: time.Millisecond, Longest: 4 * time.Millisecond, Total: time.Hour, Try: time.Minute}
+}
+
+func (w *world) router(t *testing.T, change ...func(*Options)) *Router {
 	t.Helper()
-	r, err := NewRouter(w.log, slog.New(slog.DiscardHandler), time.Minute)
+	o := Options{Logger: slog.New(slog.DiscardHandler), CloseTimeout: time.Minute, Retries: patiently()}
+	for _, f := range change {
+		f(&o)
+	}
+	r, err := NewRouter(w.log, w.poison(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package inbox
 
 import (
+	"context"
+	"log/slog"
 	"strconv"
 
 	"foof/events"
@@ -17,22 +19,31 @@ var Types = []string{"message.sent"}
 
 // Reactor rings for each message, in every process.
 type Reactor struct {
-	Codec *events.Codec
-	Bell  *Bell
+	Bell   *Bell
+	Logger *slog.Logger
 }
 
-// Handle rings for the message that an event is about.
+// Handle rings for the message that an event is about. It does not fail: what nobody heard is looked for at the next heartbeat.
 func (r *Reactor) Handle(msg *message.Message) error {
-	event, err := feed.Event(msg.Context(), r.Codec, msg)
-	if err != nil {
-		return err
+	event, err := feed.Event(msg.Context(), events.NewCodec(events.Types, blind{}), msg)
+	position, _ := strconv.ParseInt(msg.UUID, 10, 64) // or there is an error
+	sent, ok := event.(events.MessageSent)
+	if err != nil || !ok {
+		r.Logger.ErrorContext(msg.Context(), "message not rung for", slog.String("position", msg.UUID), slog.Any("error", err))
+		return nil
 	}
-	position, err := strconv.ParseInt(msg.UUID, 10, 64)
-	if err != nil {
-		return err
-	}
-	if sent, ok := event.(events.MessageSent); ok {
-		r.Bell.Ring(sent.To, events.Position(position))
-	}
+	r.Bell.Ring(sent.To, events.Position(position))
 	return nil
+}
+
+// blind is a keyring without keys: what is sealed stays so. Who a message is for is all that matters here.
+type blind struct{}
+
+// Keys implements events.Keyring.
+func (blind) Keys(_ context.Context, users []events.UserID) (map[events.UserID][]byte, error) {
+	none := map[events.UserID][]byte{}
+	for _, user := range users {
+		none[user] = nil
+	}
+	return none, nil
 }

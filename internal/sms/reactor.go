@@ -57,8 +57,9 @@ func (r *Reactor) Handle(msg *message.Message) error {
 	if err != nil {
 		return fmt.Errorf("sms: %w", err)
 	}
-	return r.Sender.Send(ctx, Message{
-		To: number, Code: digits, At: r.Now(),
+	return r.Sender.SendText(ctx, Message{
+		ID: feed.MessageID(msg, requested.Code),
+		To: number, Code: digits, At: requested.At,
 		Body: fmt.Sprintf("【FOOF】验证码 %s，10 分钟内有效。Your code is %s, good for 10 minutes.", digits, digits),
 	})
 }

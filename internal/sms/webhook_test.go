@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"foof/internal/feed"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -24,13 +26,13 @@ var (
 )
 
 func codeMessage() Message {
-	return Message{To: "13800138000", Code: "123456", Body: "【FOOF】验证码 123456 <&>", At: noon}
+	return Message{ID: "41-6f9619ff", To: "13800138000", Code: "123456", Body: "【FOOF】验证码 123456 <&>", At: noon}
 }
 
 // received is a request as a provider gets it.
 type received struct {
-	method, contentType, signature string
-	body                           []byte
+	method, contentType, signature, key string
+	body                                []byte
 }
 
 // provider is a real HTTP server that answers with a status, and a webhook to it.
@@ -42,7 +44,7 @@ func provider(t *testing.T, answer http.HandlerFunc) (*Webhook, <-chan received)
 		if err != nil {
 			t.Errorf("read the request: %v", err)
 		}
-		requests <- received{r.Method, r.Header.Get("Content-Type"), r.Header.Get("Foof-Signature"), body}
+		requests <- received{r.Method, r.Header.Get("Content-Type"), r.Header.Get("Foof-Signature"), r.Header.Get("Idempotency-Key"), body}
 		answer(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -60,18 +62,18 @@ func status(code int) http.HandlerFunc {
 func TestWebhookPostsAMessageThatItsReceiverCanVerify(t *testing.T) {
 	t.Parallel()
 	webhook, requests := provider(t, status(http.StatusOK))
-	if err := webhook.Send(t.Context(), codeMessage()); err != nil {
+	if err := webhook.SendText(t.Context(), codeMessage()); err != nil {
 		t.Fatal(err)
 	}
 	got := <-requests
-	if got.method != http.MethodPost || got.contentType != "application/json" {
-		t.Errorf("it was a %s of %s", got.method, got.contentType)
+	if got.method != http.MethodPost || got.contentType != "application/json" || got.key != "41-6f9619ff" {
+		t.Errorf("it was a %s of %s with the key %s", got.method, got.contentType, got.key)
 	}
 	var body map[string]string
 	if err := json.Unmarshal(got.body, &body); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"to": "13800138000", "body": "【FOOF】验证码 123456 <&>", "at": "2026-11-22T12:00:00Z"}
+	want := map[string]string{"id": "41-6f9619ff", "to": "13800138000", "body": "【FOOF】验证码 123456 <&>", "at": "2026-11-22T12:00:00Z"}
 	if diff := cmp.Diff(want, body); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
@@ -90,16 +92,21 @@ func TestWebhookPostsAMessageThatItsReceiverCanVerify(t *testing.T) {
 
 func TestWebhookAnswers(t *testing.T) {
 	t.Parallel()
-	for code, taken := range map[int]bool{
-		200: true, 201: true, 202: true, 204: true, 299: true,
-		300: false, 304: false, 400: false, 401: false, 404: false, 429: false, 500: false, 503: false,
+	const taken, passing, permanent = "is taken", "passes", "is for good"
+	for code, want := range map[int]string{
+		200: taken, 201: taken, 202: taken, 204: taken, 299: taken,
+		300: passing, 304: passing, 408: passing, 425: passing, 429: passing, 500: passing, 501: passing, 503: passing, 599: passing,
+		400: permanent, 401: permanent, 403: permanent, 404: permanent, 410: permanent, 422: permanent, 499: permanent,
 	} {
 		t.Run(strconv.Itoa(code), func(t *testing.T) {
 			t.Parallel()
 			webhook, requests := provider(t, status(code))
-			err := webhook.Send(t.Context(), codeMessage())
-			if taken != (err == nil) || err != nil && !strings.Contains(err.Error(), strconv.Itoa(code)) {
+			err := webhook.SendText(t.Context(), codeMessage())
+			if (want == taken) != (err == nil) || err != nil && !strings.Contains(err.Error(), strconv.Itoa(code)) {
 				t.Errorf("it is %v", err)
+			}
+			if (want == permanent) != errors.Is(err, feed.ErrPermanent) {
+				t.Errorf("it %s, and the error is %v", want, err)
 			}
 			if len(requests) != 1 {
 				t.Errorf("it was posted %d times", len(requests))
@@ -112,9 +119,36 @@ func TestWebhookAnswers(t *testing.T) {
 			t.Parallel()
 			elsewhere, strays := provider(t, status(http.StatusOK))
 			webhook, _ := provider(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, code) })
-			err := webhook.Send(t.Context(), codeMessage())
+			err := webhook.SendText(t.Context(), codeMessage())
 			if err == nil || len(strays) > 0 {
 				t.Errorf("it is %v, and %d requests went elsewhere", err, len(strays))
+			}
+			silent(t, err)
+		})
+	}
+	const inTheirWords = "no code 123456 for 13800138000"
+	for raw, want := range map[string]string{
+		"HTTP/1.1 400 " + inTheirWords + "\r\nContent-Length: 0\r\n\r\n": "the webhook answered 400 Bad Request: ",
+		"HTTP/1.1 599 " + inTheirWords + "\r\nContent-Length: 0\r\n\r\n": "the webhook answered 599",
+		inTheirWords + "\r\n": "the webhook cannot be asked, or does not answer in HTTP",
+		"HTTP/1.1 200 OK\r\nContent-Length: " + inTheirWords + "\r\n\r\n":    "the webhook cannot be asked, or does not answer in HTTP",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + inTheirWords + "\r\n\r\n": "the webhook cannot be asked, or does not answer in HTTP",
+		"HTTP/1.1 200 OK\r\n" + inTheirWords + "\r\n\r\n":                    "the webhook cannot be asked, or does not answer in HTTP",
+	} {
+		t.Run("in words of the provider's own are not repeated/"+want, func(t *testing.T) {
+			t.Parallel()
+			webhook, _ := provider(t, func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				_, _ = io.WriteString(conn, raw)
+			})
+			err := webhook.SendText(t.Context(), codeMessage())
+			if err == nil || !strings.HasPrefix(err.Error(), "sms: "+want) {
+				t.Errorf("%q is %v", raw, err)
 			}
 			silent(t, err)
 		})
@@ -128,7 +162,7 @@ func TestWebhookAnswers(t *testing.T) {
 				}
 			}
 		})
-		if err := webhook.Send(t.Context(), codeMessage()); err != nil {
+		if err := webhook.SendText(t.Context(), codeMessage()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -146,7 +180,7 @@ func TestWebhookThatFails(t *testing.T) {
 	t.Run("because nobody waits any more", func(t *testing.T) {
 		t.Parallel()
 		webhook, requests := provider(t, status(http.StatusOK))
-		err := webhook.Send(ended(t), codeMessage())
+		err := webhook.SendText(ended(t), codeMessage())
 		if !errors.Is(err, context.Canceled) || len(requests) > 0 {
 			t.Errorf("it is %v, and %d requests were made", err, len(requests))
 		}
@@ -159,7 +193,7 @@ func TestWebhookThatFails(t *testing.T) {
 			cancel()
 			<-r.Context().Done()
 		})
-		err := webhook.Send(ctx, codeMessage())
+		err := webhook.SendText(ctx, codeMessage())
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("it is %v", err)
 		}
@@ -169,7 +203,7 @@ func TestWebhookThatFails(t *testing.T) {
 		t.Parallel()
 		webhook, _ := provider(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		webhook.Client.Timeout = time.Millisecond
-		err := webhook.Send(t.Context(), codeMessage())
+		err := webhook.SendText(t.Context(), codeMessage())
 		if err == nil {
 			t.Error("it did not")
 		}
@@ -178,7 +212,7 @@ func TestWebhookThatFails(t *testing.T) {
 	t.Run("because the provider hangs up", func(t *testing.T) {
 		t.Parallel()
 		webhook, _ := provider(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-		err := webhook.Send(t.Context(), codeMessage())
+		err := webhook.SendText(t.Context(), codeMessage())
 		if err == nil {
 			t.Error("it did not")
 		}
@@ -192,7 +226,7 @@ func TestWebhookThatFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			webhook := &Webhook{URL: address, Secret: secret, Client: &http.Client{Transport: &http.Transport{}}, Now: func() time.Time { return noon }}
-			err := webhook.Send(t.Context(), codeMessage())
+			err := webhook.SendText(t.Context(), codeMessage())
 			if err == nil {
 				t.Error("it did not")
 			}

@@ -23,7 +23,8 @@ import (
 func absent(t *testing.T, pool *pgxpool.Pool, secrets ...[]byte) {
 	t.Helper()
 	dump := strings.Join(rows[string](t, pool, `
-		select k::text from vault_keys k union all select p::text from vault_passwords p union all select c::text from vault_codes c`), "\n")
+		select k::text from vault_keys k union all select p::text from vault_passwords p union all select c::text from vault_codes c
+		union all select i::text from vault_tickets i`), "\n")
 	if dump == "" {
 		t.Error("the tables are empty")
 	}

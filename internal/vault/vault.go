@@ -1,4 +1,5 @@
-// Package vault keeps what must never be in the log: keys, password hashes and verification codes, in tables of their own.
+// Package vault keeps what must never be in the log: keys, password hashes, verification codes and the tokens of links, in
+// tables of their own.
 // What is put in the vault means nothing until an event names it, so it is put there before that event is appended; if the
 // event never comes, it is inert.
 package vault
@@ -34,9 +35,11 @@ type Vault struct {
 	pool   *pgxpool.Pool
 	master cipher.AEAD
 
-	phones  []byte      // key of the hash that names phone numbers' streams
-	codes   cipher.AEAD // seals verification codes
-	answers cipher.AEAD // seals answers that are kept
+	phones      []byte      // key of the hash that names phone numbers' streams
+	codes       cipher.AEAD // seals verification codes
+	ticketIndex []byte      // key of the hash that tickets are found by
+	tickets     cipher.AEAD // seals their tokens
+	answers     cipher.AEAD // seals answers that are kept
 
 	hashing chan struct{} // a place for each password that is being hashed: each takes 19 MiB
 	decoy   string        // a hash to compare with where there is none
@@ -64,19 +67,19 @@ func Open(ctx context.Context, pool *pgxpool.Pool, master []byte) (*Vault, error
 	if v.phones, err = v.serviceKey(ctx, "phone-index"); err != nil {
 		return nil, err
 	}
-	codes, err := v.serviceKey(ctx, "codes")
-	if err != nil {
+	if v.ticketIndex, err = v.serviceKey(ctx, "ticket-index"); err != nil {
 		return nil, err
 	}
-	if v.codes, err = newGCM(codes); err != nil {
+	if v.codes, err = v.serviceSeal(ctx, "codes"); err != nil {
 		return nil, err
 	}
-	answers, err := v.serviceKey(ctx, "answers")
-	if err != nil {
+	if v.tickets, err = v.serviceSeal(ctx, "tickets"); err != nil {
 		return nil, err
 	}
-	v.answers, err = newGCM(answers)
-	return v, err
+	if v.answers, err = v.serviceSeal(ctx, "answers"); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // PhoneIndex is the keyed hash that stands for a phone number in the log.
@@ -174,6 +177,14 @@ func (v *Vault) serviceKey(ctx context.Context, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read key %s: %w", name, err)
 	}
 	return v.unwrap(name, wrapped)
+}
+
+func (v *Vault) serviceSeal(ctx context.Context, name string) (cipher.AEAD, error) {
+	key, err := v.serviceKey(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return newGCM(key)
 }
 
 func (v *Vault) newKey(ctx context.Context, name string) error {
