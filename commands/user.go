@@ -57,7 +57,7 @@ func (c RegisterUser) Decide(p phone) ([]events.Event, error) {
 type user struct {
 	registered                      bool
 	username, info, idcard, address string
-	studentID                       string
+	studentID, avatarURL            string
 }
 
 // Evolve applies one event of a user.
@@ -65,6 +65,7 @@ func (u user) Evolve(e events.Event) user {
 	switch e := e.(type) {
 	case events.UserRegistered:
 		u.registered, u.username, u.info, u.studentID = true, e.Username.Text(), e.Info.Text(), "0"
+		u.avatarURL = e.AvatarURL
 	case events.UserProfileChanged:
 		u.username = written(u.username, e.Username)
 		u.info = written(u.info, e.Info)
@@ -72,6 +73,8 @@ func (u user) Evolve(e events.Event) user {
 		u.address = written(u.address, e.Address)
 	case events.UserStudentIDChanged:
 		u.studentID = e.StudentID.Text()
+	case events.UserAvatarChanged:
+		u.avatarURL = e.AvatarURL
 	}
 	return u
 }

@@ -37,6 +37,7 @@ type API struct {
 	Signer    *token.Signer
 	Passwords Passwords
 	Phones    Phones
+	Images    Images
 }
 
 // Routes adds them.
@@ -47,6 +48,8 @@ func (a *API) Routes(r gin.IRouter) {
 	r.POST("/user/published", web.Handle(a.published))
 	r.POST("/user/finished", web.Handle(a.finished))
 	r.GET("/item/:itemid", web.Handle(a.item))
+	r.GET("/image/:album/:name", web.Handle(a.image))
+	r.HEAD("/image/:album/:name", web.Handle(a.image))
 }
 
 // TokensSince says from when on a user's tokens count, in ms since 1970. It is fault.ErrForbidden for a user that there is

@@ -13,6 +13,7 @@ import (
 	"foof/events"
 	"foof/events/store"
 	"foof/internal/feed"
+	"foof/internal/images"
 	"foof/internal/phone"
 	"foof/internal/sms"
 	"foof/internal/token"
@@ -62,6 +63,10 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	if err != nil {
 		return nil, err
 	}
+	pictures, err := openImages(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	pool, err := connect(ctx, string(c.DatabaseURL))
 	if err != nil {
 		return nil, err
@@ -86,9 +91,9 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	}
 
 	auth := &web.Auth{Signer: signer, TokensSince: readapi.TokensSince(pool)}
-	reading := &readapi.API{Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering}
+	reading := &readapi.API{Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering, Images: pictures}
 	writing := &writeapi.API{
-		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Numbers: a.log, Phones: numbering,
+		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Numbers: a.log, Phones: numbering, Images: pictures,
 		Await: progress.Await, Now: around.now,
 		CodeLimits: c.codeLimits(), PerAddress: a.limiter, MinPassword: c.MinPassword, Logger: around.logger,
 	}
@@ -145,7 +150,7 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 	g.Go(func() error { return a.reactors.Run(background) })
 
 	server := &http.Server{
-		Handler: a.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		Handler: web.Slashes(a.handler), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
 	g.Go(func() error {
@@ -165,6 +170,27 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// openImages opens the library of pictures where the configuration has it.
+func openImages(ctx context.Context, c config) (*images.Library, error) {
+	bucket, prefix, inS3 := c.imagesBucket()
+	var (
+		store images.Store
+		err   error
+	)
+	if inS3 {
+		store, err = images.OpenS3(ctx, images.S3Place{
+			Endpoint: c.S3Endpoint, Region: c.S3Region, AccessKey: c.S3AccessKey, SecretKey: string(c.S3SecretKey),
+			Bucket: bucket, Prefix: prefix,
+		})
+	} else {
+		store, err = images.OpenFolder(c.Images)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("FOOF_IMAGES: %w", err)
+	}
+	return images.New(store, c.ImagePixels)
 }
 
 // connect opens a pool that acts as foof_service, which cannot rewrite history.

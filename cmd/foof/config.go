@@ -40,6 +40,13 @@ type config struct {
 	CodesPerAddress     uint64   `env:"FOOF_CODES_PER_ADDRESS" envDefault:"30" help:"How many codes one address may ask for within 15 minutes; 0: any number."`
 	TrustedProxies      []string `env:"FOOF_TRUSTED_PROXIES" help:"The addresses or networks of proxies whose X-Forwarded-For is believed, with commas between."`
 
+	Images      string `env:"FOOF_IMAGES" envDefault:"images" help:"Where pictures are kept: a folder, which all replicas must share, or s3://bucket/prefix."`
+	ImagePixels int    `env:"FOOF_IMAGE_PIXELS" envDefault:"40000000" help:"How many pixels a picture has at most, with all its frames. While pictures are prepared they may take 32 bytes of memory for each of these pixels, all together."`
+	S3Endpoint  string `env:"FOOF_S3_ENDPOINT" envDefault:"https://s3.amazonaws.com" help:"The URL of the S3 service, if pictures are kept there."`
+	S3Region    string `env:"FOOF_S3_REGION" help:"The region of the bucket. Without it, the service is asked."`
+	S3AccessKey string `env:"FOOF_S3_ACCESS_KEY" help:"The id of the key by which pictures are kept in S3."`
+	S3SecretKey secret `env:"FOOF_S3_SECRET_KEY" help:"That key's secret."`
+
 	RequestTimeout  time.Duration `env:"FOOF_REQUEST_TIMEOUT" envDefault:"15s" help:"How long a request may take."`
 	ShutdownTimeout time.Duration `env:"FOOF_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may go on when the service is told to stop."`
 }
@@ -151,7 +158,36 @@ func (c config) check() []badSetting {
 	if _, err := phone.NewNumbering(c.PhoneRegion); err != nil {
 		complain("FOOF_PHONE_REGION", "cannot be used: %v", err)
 	}
+	return append(faults, c.checkImages()...)
+}
+
+func (c config) checkImages() []badSetting {
+	var faults []badSetting
+	const leastPixels, mostPixels = 1_000_000, 1_000_000_000
+	if c.ImagePixels < leastPixels || c.ImagePixels > mostPixels {
+		faults = append(faults, badSetting{"FOOF_IMAGE_PIXELS", fmt.Sprintf("must be from %d to %d", leastPixels, mostPixels)})
+	}
+	bucket, _, inS3 := c.imagesBucket()
+	if !inS3 {
+		return faults
+	}
+	if bucket == "" {
+		faults = append(faults, badSetting{"FOOF_IMAGES", "must name a bucket, as in s3://bucket/prefix"})
+	}
+	if u, err := url.Parse(c.S3Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
+		faults = append(faults, badSetting{"FOOF_S3_ENDPOINT", "must be a URL of https or http, without a path"})
+	}
+	if c.S3AccessKey == "" || c.S3SecretKey == "" {
+		faults = append(faults, badSetting{"FOOF_S3_ACCESS_KEY", "and FOOF_S3_SECRET_KEY must be set, as FOOF_IMAGES is in S3"})
+	}
 	return faults
+}
+
+// imagesBucket takes FOOF_IMAGES apart, if it is in S3.
+func (c config) imagesBucket() (bucket, prefix string, inS3 bool) {
+	place, inS3 := strings.CutPrefix(c.Images, "s3://")
+	bucket, prefix, _ = strings.Cut(place, "/")
+	return bucket, prefix, inS3
 }
 
 func (c config) masterKey() ([]byte, error) {
