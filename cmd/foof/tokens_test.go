@@ -22,6 +22,7 @@ func closed(item int64) map[string]fields {
 	return map[string]fields{
 		"/user/me": {}, "/user/finished": {}, "/user/modify": {"info": "stolen"},
 		"/item/add": powerBank(), "/item/modify": {"itemid": item, "title": "stolen"}, "/item/trade": {"itemid": item},
+		"/item/image": {}, "/user/avatar": {},
 	}
 }
 

@@ -89,16 +89,22 @@ type paper struct{ *image.RGBA }
 type point [2]float64
 
 func (p *paper) fill(c color.RGBA, outline []point) {
-	shape := vector.NewRasterizer(size, size)
+	var around image.Rectangle
+	for _, at := range outline {
+		x, y := int(math.Floor(at[0])), int(math.Floor(at[1]))
+		around = around.Union(image.Rect(x, y, x+2, y+2))
+	}
+	shape := vector.NewRasterizer(around.Dx(), around.Dy())
 	for i, at := range outline {
+		x, y := float32(at[0])-float32(around.Min.X), float32(at[1])-float32(around.Min.Y)
 		if i == 0 {
-			shape.MoveTo(float32(at[0]), float32(at[1]))
+			shape.MoveTo(x, y)
 			continue
 		}
-		shape.LineTo(float32(at[0]), float32(at[1]))
+		shape.LineTo(x, y)
 	}
 	shape.ClosePath()
-	shape.Draw(p, p.Bounds(), image.NewUniform(c), image.Point{})
+	shape.Draw(p, around, image.NewUniform(c), image.Point{})
 }
 
 // line draws one with round ends.

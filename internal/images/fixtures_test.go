@@ -2,6 +2,7 @@ package images
 
 import (
 	"bytes"
+	"compress/zlib"
 	"encoding/binary"
 	"hash/crc32"
 	"image"
@@ -15,8 +16,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"compress/zlib"
 )
 
 // corners is a picture whose quarters are red, green, blue and yellow: left and right above, left and right below.
@@ -150,7 +149,7 @@ func foreign(t testing.TB, name string) []byte {
 }
 
 var foreignFolder = sync.OnceValues(func() (string, error) {
-	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/image").Output() //nolint:noctx // it is done once
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/image").Output()
 	return strings.TrimSpace(string(dir)), err
 })
 

@@ -25,7 +25,7 @@ const (
 
 // OpenFolder opens a folder, makes it if there is none, and removes what processes that were killed have left unfinished.
 func OpenFolder(dir string) (*Folder, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("images: %w", err)
 	}
 	root, err := os.OpenRoot(dir)
@@ -41,7 +41,7 @@ func OpenFolder(dir string) (*Folder, error) {
 
 func (f *Folder) arrange() error {
 	for _, dir := range []string{unfinished, string(Items), string(Avatars)} {
-		if err := f.root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := f.root.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
@@ -82,7 +82,7 @@ func (f *Folder) Put(ctx context.Context, name string, data []byte) error {
 }
 
 func (f *Folder) write(name string, data []byte) error {
-	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
 		return err
 	}

@@ -213,8 +213,8 @@ type Image struct {
 // fs.ErrNotExist if there is no such picture, else a fault of kind Unavailable, or the context's.
 func (l *Library) Open(ctx context.Context, album Album, name string, width int) (Image, error) {
 	isDefault := album == Avatars && name == defaultName
-	if !isDefault && !nameForm.MatchString(name) {
-		return Image{}, fmt.Errorf("%s: %w", album, fs.ErrNotExist)
+	if album != Items && album != Avatars || !isDefault && !nameForm.MatchString(name) {
+		return Image{}, fmt.Errorf("a picture of that name: %w", fs.ErrNotExist)
 	}
 	file := fileName(name, width)
 	shown := Image{Type: mediaTypes[extensionOf(file)], Tag: file, Immutable: !isDefault}
@@ -228,7 +228,7 @@ func (l *Library) Open(ctx context.Context, album Album, name string, width int)
 	shown.File, err = l.store.Open(ctx, string(album)+"/"+file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Image{}, fmt.Errorf("%s: %w", album, fs.ErrNotExist)
+		return Image{}, err
 	case err != nil:
 		return Image{}, broken(ctx, fmt.Errorf("open %s: %w", file, err))
 	}
