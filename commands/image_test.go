@@ -34,11 +34,12 @@ func TestRecordUpload(t *testing.T) {
 	record := RecordUpload{Upload: "u", User: 7, Images: []string{picture, "other"}, At: noon}
 	recorded := events.ImagesUploaded(record)
 
-	testExamples(t,
-		example[upload]{name: "notes who put which pictures there, and when", when: record, then: history{recorded}},
-		example[upload]{
-			name: "under an id that is taken is an error of the program", given: history{recorded}, when: record,
-			fault: &fault.Error{Kind: fault.KindInternal, Info: "internal error"},
-		},
-	)
+	testExamples(t, example[upload]{name: "notes who put which pictures there, and when", when: record, then: history{recorded}})
+	t.Run("under an id that is taken changes nothing", func(t *testing.T) {
+		t.Parallel()
+		facts, err := record.Decide(fold[upload](history{recorded}))
+		if len(facts) != 0 || fault.Of(err) == nil || fault.Of(err).Kind != fault.KindInternal {
+			t.Errorf("it is %v, %v", facts, err)
+		}
+	})
 }

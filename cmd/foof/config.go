@@ -45,7 +45,7 @@ type config struct {
 	S3Endpoint  string `env:"FOOF_S3_ENDPOINT" envDefault:"https://s3.amazonaws.com" help:"The URL of the S3 service, if pictures are kept there."`
 	S3Region    string `env:"FOOF_S3_REGION" help:"The region of the bucket. Without it, the service is asked."`
 	S3AccessKey string `env:"FOOF_S3_ACCESS_KEY" help:"The id of the key by which pictures are kept in S3."`
-	S3SecretKey secret `env:"FOOF_S3_SECRET_KEY" help:"That key's secret."`
+	S3SecretKey secret `env:"FOOF_S3_SECRET_KEY" help:"The secret of that key."`
 
 	RequestTimeout  time.Duration `env:"FOOF_REQUEST_TIMEOUT" envDefault:"15s" help:"How long a request may take."`
 	ShutdownTimeout time.Duration `env:"FOOF_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may go on when the service is told to stop."`

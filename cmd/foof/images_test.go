@@ -53,8 +53,10 @@ func asPNG(img image.Image) upload {
 }
 
 func asGIF(img image.Image) upload {
+	few := image.NewPaletted(img.Bounds(), color.Palette{img.At(0, 0), color.White})
+	draw.Draw(few, few.Bounds(), img, image.Point{}, draw.Src)
 	var b strings.Builder
-	if err := gif.Encode(&b, img, nil); err != nil {
+	if err := gif.Encode(&b, few, nil); err != nil {
 		panic(err)
 	}
 	return upload(b.String())

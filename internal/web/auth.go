@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"foof/events"
@@ -50,7 +51,19 @@ func bearer(authorization string) string {
 
 // Form reads the body of a request.
 func Form(c *gin.Context) (*form.Form, error) {
-	return form.Read(c.Writer, c.Request, form.Limits{})
+	return form.Read(unwrapped(c.Writer), c.Request, form.Limits{})
+}
+
+// unwrapped is the server's own writer. It learns from form.Read that a body is too large; gin's does not hand that on, and the
+// server would wait for more of the body before it answers.
+func unwrapped(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = wrapper.Unwrap()
+	}
 }
 
 func (a *Auth) caller(c *gin.Context, text string) (events.UserID, error) {
