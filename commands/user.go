@@ -58,7 +58,7 @@ func (c RegisterUser) Decide(p phone) ([]events.Event, error) {
 type user struct {
 	registered                      bool
 	username, info, idcard, address string
-	studentID                       string
+	studentID, avatarURL            string
 	tokensSince                     time.Time // tokens made before do not count
 
 	links map[string]time.Time // the tickets that may still be used, and until when
@@ -70,6 +70,7 @@ func (u user) Evolve(e events.Event) user {
 	switch e := e.(type) {
 	case events.UserRegistered:
 		u.registered, u.username, u.info, u.studentID = true, e.Username.Text(), e.Info.Text(), "0"
+		u.avatarURL = e.AvatarURL
 	case events.UserProfileChanged:
 		u.username = written(u.username, e.Username)
 		u.info = written(u.info, e.Info)
@@ -77,6 +78,8 @@ func (u user) Evolve(e events.Event) user {
 		u.address = written(u.address, e.Address)
 	case events.UserStudentIDChanged:
 		u.studentID, u.links = e.StudentID.Text(), nil // links proved something about the number before
+	case events.UserAvatarChanged:
+		u.avatarURL = e.AvatarURL
 	case events.UserPasswordChanged:
 		u.tokensSince = e.At
 	case events.UserLoggedOut:

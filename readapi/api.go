@@ -42,6 +42,7 @@ type API struct {
 	Signer    *token.Signer
 	Passwords Passwords
 	Phones    Phones
+	Images    Images
 	Inbox     *inbox.Inbox
 	Bell      *inbox.Bell
 	Log       LogEnd
@@ -63,6 +64,8 @@ func (a *API) Routes(r gin.IRouter) {
 	r.POST("/user/published", web.Handle(a.published))
 	r.POST("/user/finished", web.Handle(a.finished))
 	r.GET("/item/:itemid", web.Handle(a.item))
+	r.GET("/image/:album/:name", web.Handle(a.image))
+	r.HEAD("/image/:album/:name", web.Handle(a.image))
 }
 
 // pathID reads an id from the path. What cannot be the id of anything, as it is out of range, is 0.

@@ -57,6 +57,7 @@ type API struct {
 	Inbox   Inbox
 	Fetches commands.Turns // at a user's new messages
 	Phones  Phones
+	Images  Images
 
 	// Await returns when every read model shows what is at a position.
 	Await func(ctx context.Context, position events.Position) error
@@ -89,6 +90,8 @@ func (a *API) Routes(r gin.IRouter) {
 	r.POST("/item/add", web.Handle(a.addItem))
 	r.POST("/item/modify", web.Handle(a.modifyItem))
 	r.POST("/item/trade", web.Handle(a.tradeItem))
+	r.POST("/item/image", web.Handle(a.uploadImages))
+	r.POST("/user/avatar", web.Handle(a.changeAvatar))
 }
 
 // awaitFor bounds how long an answer waits for the read models.

@@ -14,6 +14,7 @@ import (
 	"foof/events"
 	"foof/events/store"
 	"foof/internal/feed"
+	"foof/internal/images"
 	"foof/internal/inbox"
 	"foof/internal/mail"
 	"foof/internal/once"
@@ -70,6 +71,10 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	if err != nil {
 		return nil, err
 	}
+	pictures, err := openImages(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	pool, err := connect(ctx, string(c.DatabaseURL))
 	if err != nil {
 		return nil, err
@@ -95,13 +100,13 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	messages := &inbox.Inbox{Pool: pool}
 	auth := &web.Auth{Signer: signer, TokensSince: a.sessions.TokensSince, PerAccount: a.limits.accounts}
 	reading := &readapi.API{
-		Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering,
+		Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering, Images: pictures,
 		Inbox: messages, Bell: a.bell, Log: a.log, Await: progress.Await, Heartbeat: c.Heartbeat,
 		LoginsPerAddress: a.limits.logins, WrongPerNumber: a.limits.wrong,
 	}
 	writing := &writeapi.API{
 		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Tickets: secrets, Log: a.log,
-		Inbox: messages, Fetches: commands.NewTurns(), Phones: numbering,
+		Inbox: messages, Fetches: commands.NewTurns(), Phones: numbering, Images: pictures,
 		Await: func(ctx context.Context, position events.Position) error {
 			return errors.Join(progress.Await(ctx, position), a.sessions.Await(ctx, position))
 		},
@@ -210,7 +215,7 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 	g.Go(func() error { return a.sessions.Run(background) })
 
 	server := &http.Server{
-		Handler: a.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		Handler: web.Slashes(a.handler), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
 	g.Go(func() error {
@@ -231,6 +236,27 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// openImages opens the library of pictures where the configuration has it.
+func openImages(ctx context.Context, c config) (*images.Library, error) {
+	bucket, prefix, inS3 := c.imagesBucket()
+	var (
+		store images.Store
+		err   error
+	)
+	if inS3 {
+		store, err = images.OpenS3(ctx, images.S3Place{
+			Endpoint: c.S3Endpoint, Region: c.S3Region, AccessKey: c.S3AccessKey, SecretKey: string(c.S3SecretKey),
+			Bucket: bucket, Prefix: prefix,
+		})
+	} else {
+		store, err = images.OpenFolder(c.Images)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("FOOF_IMAGES: %w", err)
+	}
+	return images.New(store, c.ImagePixels)
 }
 
 // connect opens a pool that acts as foof_service, which cannot rewrite history.

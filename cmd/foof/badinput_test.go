@@ -41,6 +41,8 @@ func posts(p *person, item int64) map[string]fields {
 		"/item/add":    powerBank().with("token", p.token),
 		"/item/modify": powerBank().with("token", p.token).with("itemid", item).with("title", "充电宝"),
 		"/item/trade":  {"token": p.token, "itemid": 999999999},
+		"/item/image":  {"token": p.token, "image": aPicture},
+		"/user/avatar": {"token": p.token, "image": aPicture},
 	}
 }
 
@@ -136,7 +138,8 @@ func TestBadInputChangesNothing(t *testing.T) {
 			continue
 		}
 		before := s.head(t)
-		if a := s.post(t, path, posts(owner, id)[path]); a.status != http.StatusOK || s.head(t) == before {
+		f := posts(owner, id)[path]
+		if a := s.postAs(t, f.encoding(), path, f); a.status != http.StatusOK || s.head(t) == before {
 			t.Errorf("%s, sent as it is, changes nothing: %d %s", path, a.status, a.body)
 		}
 		if path == "/user/logout" {

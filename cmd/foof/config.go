@@ -57,6 +57,13 @@ type config struct {
 	StreamsPerAccount int           `env:"FOOF_STREAMS_PER_ACCOUNT" envDefault:"20" help:"How many streams of messages an account may have open, of one foof serve."`
 	Heartbeat         time.Duration `env:"FOOF_HEARTBEAT" envDefault:"15s" help:"How often a stream shows that it lives."`
 
+	Images      string `env:"FOOF_IMAGES" envDefault:"images" help:"Where pictures are kept: a folder, which all replicas must share, or s3://bucket/prefix."`
+	ImagePixels int    `env:"FOOF_IMAGE_PIXELS" envDefault:"40000000" help:"How many pixels a picture has at most, with all its frames. While pictures are prepared they may take 32 bytes of memory for each of these pixels, all together."`
+	S3Endpoint  string `env:"FOOF_S3_ENDPOINT" envDefault:"https://s3.amazonaws.com" help:"The URL of the S3 service, if pictures are kept there."`
+	S3Region    string `env:"FOOF_S3_REGION" help:"The region of the bucket. Without it, the service is asked."`
+	S3AccessKey string `env:"FOOF_S3_ACCESS_KEY" help:"The id of the key by which pictures are kept in S3."`
+	S3SecretKey secret `env:"FOOF_S3_SECRET_KEY" help:"The secret of that key."`
+
 	RequestTimeout  time.Duration `env:"FOOF_REQUEST_TIMEOUT" envDefault:"15s" help:"How long a request may take."`
 	ShutdownTimeout time.Duration `env:"FOOF_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may go on when the service is told to stop."`
 }
@@ -135,6 +142,8 @@ func (c config) check() badSettings {
 	c.checkSecrets(&bad)
 	c.checkNumbers(&bad)
 	c.checkPlaces(&bad)
+	c.checkMail(&bad)
+	c.checkImages(&bad)
 	return bad
 }
 
@@ -189,7 +198,6 @@ func (c config) checkPlaces(bad *badSettings) {
 	if u, err := url.Parse(c.SMSWebhook); err != nil || u.Host == "" {
 		bad.add("FOOF_SMS_WEBHOOK", "must be a URL")
 	}
-	c.checkMail(bad)
 	for _, proxy := range c.TrustedProxies {
 		_, notAddress := netip.ParseAddr(proxy)
 		_, notNetwork := netip.ParsePrefix(proxy)
@@ -225,6 +233,33 @@ func (c config) checkMail(bad *badSettings) {
 		(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil) {
 		bad.add("FOOF_PUBLIC_URL", "must be a URL like https://foof.example")
 	}
+}
+
+func (c config) checkImages(bad *badSettings) {
+	const leastPixels, mostPixels = 1_000_000, 1_000_000_000
+	if c.ImagePixels < leastPixels || c.ImagePixels > mostPixels {
+		bad.add("FOOF_IMAGE_PIXELS", "must be from %d to %d", leastPixels, mostPixels)
+	}
+	bucket, _, inS3 := c.imagesBucket()
+	if !inS3 {
+		return
+	}
+	if bucket == "" {
+		bad.add("FOOF_IMAGES", "must name a bucket, as in s3://bucket/prefix")
+	}
+	if u, err := url.Parse(c.S3Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
+		bad.add("FOOF_S3_ENDPOINT", "must be a URL of https or http, without a path")
+	}
+	if c.S3AccessKey == "" || c.S3SecretKey == "" {
+		bad.add("FOOF_S3_ACCESS_KEY", "and FOOF_S3_SECRET_KEY must be set, as FOOF_IMAGES is in S3")
+	}
+}
+
+// imagesBucket takes FOOF_IMAGES apart, if it is in S3.
+func (c config) imagesBucket() (bucket, prefix string, inS3 bool) {
+	place, inS3 := strings.CutPrefix(c.Images, "s3://")
+	bucket, prefix, _ = strings.Cut(place, "/")
+	return bucket, prefix, inS3
 }
 
 func (c config) masterKey() ([]byte, error) {

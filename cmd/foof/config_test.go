@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ func rightEnvironment() map[string]string {
 	return map[string]string{
 		"DATABASE_URL": "postgres://foof:" + hiddenPassword + "@db/foof", "FOOF_JWT_SECRETS": testSecret, "FOOF_MASTER_KEY": testMaster,
 		"FOOF_SMS_WEBHOOK": "https://sms.example/send", "FOOF_SMS_WEBHOOK_SECRET": hiddenWebhook,
+		"FOOF_IMAGES": filepath.Join(pictures, "right"),
 	}
 }
 
@@ -122,6 +124,14 @@ func TestConfigurationIsRefusedInWords(t *testing.T) {
 				`FOOF_TRUSTED_PROXIES has "10.0.0.0/33", which is neither an address nor a network`,
 			},
 		},
+		"too few and too many pixels": {map[string]string{"FOOF_IMAGE_PIXELS": "999999"}, []string{"FOOF_IMAGE_PIXELS must be from 1000000 to 1000000000"}},
+		"S3 without what it takes": {
+			map[string]string{"FOOF_IMAGES": "s3://", "FOOF_S3_ENDPOINT": "s3.example"},
+			[]string{
+				"FOOF_IMAGES must name a bucket, as in s3://bucket/prefix", "FOOF_S3_ENDPOINT must be a URL of https or http, without a path",
+				"FOOF_S3_ACCESS_KEY and FOOF_S3_SECRET_KEY must be set, as FOOF_IMAGES is in S3",
+			},
+		},
 		"a region that is none": {
 			map[string]string{"FOOF_PHONE_REGION": "china"},
 			[]string{`FOOF_PHONE_REGION cannot be used: phone region "china": not a region, which has two capital letters such as CN`},
@@ -146,7 +156,9 @@ func TestConfigurationIsRefusedInWords(t *testing.T) {
 
 func TestConfigurationHasDefaults(t *testing.T) {
 	t.Parallel()
-	c, err := configFrom(rightEnvironment())
+	defaults := rightEnvironment()
+	delete(defaults, "FOOF_IMAGES")
+	c, err := configFrom(defaults)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,6 +168,7 @@ func TestConfigurationHasDefaults(t *testing.T) {
 		CodesPerQuarterHour: 5, CodesPerDay: 10, CodesPerAddress: 30, MailsPerQuarterHour: 5, MailsPerDay: 10,
 		LoginsPerAddress: 300, WrongPerNumber: 20, PostsPerAddress: 6000, PostsPerAccount: 1200, StreamsPerAccount: 20, Heartbeat: 15 * time.Second,
 		RequestTimeout: 15 * time.Second, ShutdownTimeout: 20 * time.Second,
+		Images: "images", ImagePixels: 40_000_000, S3Endpoint: "https://s3.amazonaws.com",
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Error("it is not what the contract says")

@@ -26,7 +26,7 @@ import (
 
 type devCommand struct {
 	Addr string `help:"The address to listen on." default:"127.0.0.1:8080"`
-	Data string `help:"The folder that keeps everything between runs: the database and the secrets." default:".foof" type:"path"`
+	Data string `help:"The folder that keeps everything between runs: the database, the pictures and the secrets." default:".foof" type:"path"`
 }
 
 func (devCommand) Help() string {
@@ -102,7 +102,7 @@ func (d devCommand) config(databaseURL, publicURL string) (config, error) {
 	c, err := configFrom(map[string]string{
 		"DATABASE_URL": databaseURL, "FOOF_JWT_SECRETS": kept.JWT, "FOOF_MASTER_KEY": kept.Master,
 		"FOOF_SMS_WEBHOOK": "http://localhost", "FOOF_SMS_WEBHOOK_SECRET": "none", // there is an outbox instead
-		"FOOF_CAMPUS_DOMAIN": "campus.example", "FOOF_PUBLIC_URL": publicURL,
+		"FOOF_CAMPUS_DOMAIN": "campus.example", "FOOF_PUBLIC_URL": publicURL, "FOOF_IMAGES": filepath.Join(d.Data, "images"),
 		"FOOF_CODES_PER_ADDRESS": "0", "FOOF_LOGINS_PER_ADDRESS": "0", "FOOF_POSTS_PER_ADDRESS": "0",
 		"FOOF_POSTS_PER_ACCOUNT": "0", // whoever tries the service out does so from few accounts
 	})

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,8 +30,15 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	pgtest.Main(m, migrateQuietly)
+	var err error
+	if pictures, err = os.MkdirTemp("", "foof-images-test-"); err != nil {
+		panic(err)
+	}
+	pgtest.Main(m, migrateQuietly, func() { _ = os.RemoveAll(pictures) })
 }
+
+// pictures is where services under test keep theirs, each in a folder of its own.
+var pictures string
 
 func migrateQuietly(ctx context.Context, dsn string) error { return migrate(ctx, dsn, func(string) {}) }
 
@@ -76,6 +84,7 @@ func start(t testing.TB, change ...func(*setup)) *service {
 			"FOOF_LOGINS_PER_ADDRESS": "0", "FOOF_POSTS_PER_ADDRESS": "0", "FOOF_POSTS_PER_ACCOUNT": "0", "FOOF_WRONG_PASSWORDS_PER_NUMBER": "0",
 			"FOOF_SMS_WEBHOOK": "http://localhost", "FOOF_SMS_WEBHOOK_SECRET": "none",
 			"FOOF_CAMPUS_DOMAIN": "campus.example", "FOOF_PUBLIC_URL": "https://foof.example/",
+			"FOOF_IMAGES":          filepath.Join(pictures, newNumber()),
 			"FOOF_REQUEST_TIMEOUT": "1m", // a hundred passwords at once, on a slow machine under the race detector
 		},
 	}

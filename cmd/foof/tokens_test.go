@@ -24,6 +24,7 @@ func closed(item int64) map[string]fields {
 		"/item/add": powerBank(), "/item/modify": {"itemid": item, "title": "stolen"}, "/item/trade": {"itemid": item},
 		"/user/logout": {}, "/user/chat/push": {"to": 1, "data": "stolen"}, "/user/chat/fetchnew": {}, "/user/chat/fetchall": {},
 		"/fav/query": {}, "/fav/add": {"data": fmt.Sprintf("[%d]", item)}, "/fav/delete": {"data": fmt.Sprintf("[%d]", item)},
+		"/item/image": {}, "/user/avatar": {},
 	}
 }
 

@@ -53,6 +53,9 @@ type File struct {
 	Data  []byte
 }
 
+// Invalid says what is wrong with the file, by the name of its field.
+func (f File) Invalid(wrong string) *fault.Error { return fault.Invalid(shown(f.Field), wrong) }
+
 // shape is what kind of thing a field holds. What urlencoded and multipart
 // bodies hold is always text.
 type shape uint8

@@ -61,10 +61,15 @@ var shared suite
 // here; if the process ends in any other way, the kernel stops it (on Linux).
 // migrate fills the template from which every database is copied; it runs once,
 // and must have closed its connections when it returns. It may be nil.
-func Main(m *testing.M, migrate func(ctx context.Context, dsn string) error) {
+//
+// Each of after is called when the tests have ended.
+func Main(m *testing.M, migrate func(ctx context.Context, dsn string) error, after ...func()) {
 	shared.wanted = true
 	shared.migrate = migrate
 	code := m.Run()
+	for _, f := range after {
+		f()
+	}
 	if err := shared.stop(); err != nil {
 		_, _ = os.Stderr.WriteString("pgtest: stop the test server: " + err.Error() + "\n")
 		code = max(code, 1)

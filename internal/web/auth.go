@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"foof/events"
@@ -81,11 +82,23 @@ func Form(c *gin.Context) (*form.Form, error) {
 		read, _ := f.(*form.Form)
 		return read, nil
 	}
-	f, err := form.Read(c.Writer, c.Request, form.Limits{})
+	f, err := form.Read(unwrapped(c.Writer), c.Request, form.Limits{})
 	if err == nil {
 		c.Set(formKey, f)
 	}
 	return f, err
+}
+
+// unwrapped is the server's own writer. It learns from form.Read that a body is too large; gin's does not hand that on, and the
+// server would wait for more of the body before it answers.
+func unwrapped(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = wrapper.Unwrap()
+	}
 }
 
 // formKey is where gin's context has the form that was read.
