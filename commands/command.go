@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 
 	"foof/events"
 	"foof/events/store"
@@ -40,6 +41,10 @@ type Log interface {
 
 // Engine carries commands out.
 type Engine struct {
+	// Trace, unless it is nil, is called when a command begins, with the command's name, and what it returns when the command
+	// has ended. The command goes on under the context that it returns. Set before first use.
+	Trace func(ctx context.Context, command string) (context.Context, func(error))
+
 	log   Log
 	codec *events.Codec
 	turns [turns]chan struct{}
@@ -89,7 +94,12 @@ const attempts = 100
 // nothing was to be changed, or the command refused, it is that of the newest event that this was decided on, and zero if there
 // was none. Errors are the command's own faults, a fault of kind Unavailable if the log cannot be reached or stays contended,
 // or the context's.
-func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[S]) (store.Receipt, error) {
+func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[S]) (receipt store.Receipt, err error) {
+	if e.Trace != nil {
+		var ended func(error)
+		ctx, ended = e.Trace(ctx, strings.TrimPrefix(fmt.Sprintf("%T", c), "commands."))
+		defer func() { ended(err) }()
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return store.Receipt{}, fmt.Errorf("draw a command id: %w", err)

@@ -25,6 +25,7 @@ type Metadata struct {
 	Command     string `json:"command"`              // the id of the command that decided it
 	Correlation string `json:"correlation,omitzero"` // the id of the request that it began with
 	Causation   string `json:"causation,omitzero"`   // what made a reactor act: the position of an event
+	Trace       string `json:"trace,omitzero"`       // the append's place in a trace, as a W3C traceparent; empty if it is in none
 }
 
 // Encoded is an event ready to be appended.

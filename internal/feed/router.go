@@ -13,6 +13,8 @@ import (
 
 // Router runs reactors: what happens outside because of what is in the log. It is Watermill's, over the log.
 type Router struct {
+	Observer Observer // set before Add
+
 	log    Log
 	logger *slog.Logger
 	router *message.Router
@@ -29,14 +31,15 @@ func NewRouter(log Log, logger *slog.Logger, closeTimeout time.Duration) (*Route
 	retry := middleware.Retry{
 		MaxRetries: 5, InitialInterval: 200 * time.Millisecond, Multiplier: 2, MaxInterval: 5 * time.Second, Logger: theirs,
 	}
-	router.AddMiddleware(middleware.CorrelationID, retry.Middleware, middleware.Recoverer)
-	return &Router{log: log, logger: logger, router: router}, nil
+	r := &Router{log: log, logger: logger, router: router}
+	router.AddMiddleware(middleware.CorrelationID, r.givingUp, retry.Middleware, middleware.Recoverer)
+	return r, nil
 }
 
 // Add lets a reactor, known by the name under which it reads the log, handle the events of these types: each at least once,
 // in the order of the log. What it cannot handle it returns an error for, and is given again, more and more slowly.
 func (r *Router) Add(reader string, types []string, handle func(msg *message.Message) error) {
-	r.router.AddConsumerHandler(reader, reader, NewSubscriber(r.log, r.logger, types...), handle)
+	r.router.AddConsumerHandler(reader, reader, NewSubscriber(r.log, r.logger, types...), r.observed(reader, handle))
 }
 
 // Run runs the reactors until ctx ends, and returns when they have ended.
