@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"time"
 
-	"foof/commands"
 	"foof/events"
 	"foof/events/store"
 	"foof/internal/feed"
+	"foof/internal/metrics"
 	"foof/internal/phone"
 	"foof/internal/sms"
 	"foof/internal/token"
@@ -31,6 +31,8 @@ import (
 
 // app is the service, put together.
 type app struct {
+	operation
+
 	config   config
 	logger   *slog.Logger
 	pool     *pgxpool.Pool
@@ -62,11 +64,15 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	if err != nil {
 		return nil, err
 	}
-	pool, err := connect(ctx, string(c.DatabaseURL))
+	a := &app{config: c, operation: operation{metrics: metrics.New()}}
+	if around.logger, err = a.startTracing(ctx, c, around.logger); err != nil {
+		return nil, err
+	}
+	pool, err := connect(ctx, string(c.DatabaseURL), a.queries())
 	if err != nil {
 		return nil, err
 	}
-	a := &app{config: c, logger: around.logger, pool: pool, log: store.Open(pool)}
+	a.logger, a.pool, a.log = around.logger, pool, store.Open(pool)
 	secrets, err := vault.Open(ctx, pool, master)
 	if err != nil {
 		pool.Close()
@@ -78,6 +84,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 		pool.Close()
 		return nil, err
 	}
+	a.watch(c, pool, a.reactors.Readers())
 	if c.CodesPerAddress > 0 {
 		if a.limiter, err = web.NewLimiter(c.CodesPerAddress, 15*time.Minute); err != nil {
 			pool.Close()
@@ -88,15 +95,18 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	auth := &web.Auth{Signer: signer, TokensSince: readapi.TokensSince(pool)}
 	reading := &readapi.API{Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering}
 	writing := &writeapi.API{
-		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Numbers: a.log, Phones: numbering,
+		Engine: a.engine(codec), Auth: auth, Vault: secrets, Numbers: a.log, Phones: numbering,
 		Await: progress.Await, Now: around.now,
 		CodeLimits: c.codeLimits(), PerAddress: a.limiter, MinPassword: c.MinPassword, Logger: around.logger,
 	}
 	routes := []func(gin.IRouter){reading.Routes, writing.Routes}
+	if c.AdminAddr == "" {
+		routes = append(routes, a.routes)
+	}
 	for _, add := range extra {
 		routes = append(routes, add(a))
 	}
-	options := web.Options{Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout}
+	options := web.Options{Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout, Around: a.around()}
 	a.handler, err = web.New(options, routes...) //nolint:contextcheck // requests have their own
 	if err != nil {
 		pool.Close()
@@ -109,9 +119,11 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 func (a *app) project(codec *events.Codec) *projections.Progress {
 	progress := projections.NewProgress(a.pool, projections.Names()...)
 	for _, projector := range projections.All {
-		a.runners = append(a.runners, &projections.Runner{
-			Projector: projector, Log: a.log, Codec: codec, Progress: progress, Logger: a.logger,
-		})
+		runner := &projections.Runner{Projector: projector, Log: a.log, Codec: codec, Progress: progress, Logger: a.logger}
+		if a.tracing != nil {
+			runner.Trace = a.tracing.Projection
+		}
+		a.runners = append(a.runners, runner)
 	}
 	return progress
 }
@@ -122,6 +134,7 @@ func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundin
 	if err != nil {
 		return err
 	}
+	router.Observer = a.observer()
 	texts := &sms.Reactor{Codec: codec, Codes: secrets, Sender: around.sender, Now: around.now, Logger: a.logger}
 	router.Add(sms.Reader, sms.Types, texts.Handle)
 	a.reactors = router
@@ -131,6 +144,7 @@ func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundin
 // Run serves on listener until ctx ends or something breaks for good. Then requests in flight are answered first, and after
 // them what they need winds up: nothing that was acknowledged is lost. It returns when all has ended.
 func (a *app) Run(ctx context.Context, listener net.Listener) error {
+	defer a.stopTracing(ctx, a.logger)
 	defer a.pool.Close()
 	defer a.limiter.Close() //nolint:contextcheck // it is of memory, and does not wait
 
@@ -143,6 +157,7 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 		g.Go(func() error { return runner.Run(background) })
 	}
 	g.Go(func() error { return a.reactors.Run(background) })
+	g.Go(func() error { return a.serveOperators(background) })
 
 	server := &http.Server{
 		Handler: a.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
@@ -157,6 +172,10 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 	g.Go(func() error {
 		<-failed.Done()
 		defer windUp()
+		a.ready.Leave()
+		if ctx.Err() != nil { // told to stop, and not broken
+			a.drain(background)
+		}
 		within, cancel := context.WithTimeout(background, a.config.ShutdownTimeout)
 		defer cancel()
 		if err := server.Shutdown(within); err != nil {
@@ -168,7 +187,7 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 }
 
 // connect opens a pool that acts as foof_service, which cannot rewrite history.
-func connect(ctx context.Context, databaseURL string) (*pgxpool.Pool, error) {
+func connect(ctx context.Context, databaseURL string, tracer pgx.QueryTracer) (*pgxpool.Pool, error) {
 	pc, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, errors.New("DATABASE_URL: not a PostgreSQL URL or DSN") // the parser's words may hold the password
@@ -176,6 +195,7 @@ func connect(ctx context.Context, databaseURL string) (*pgxpool.Pool, error) {
 	pc.ConnConfig.RuntimeParams["role"] = "foof_service"
 	pc.ConnConfig.RuntimeParams["application_name"] = "foof"
 	pc.ConnConfig.ConnectTimeout = 5 * time.Second
+	pc.ConnConfig.Tracer = tracer
 	pc.MaxConns = max(pc.MaxConns, 16)
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {

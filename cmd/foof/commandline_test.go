@@ -39,6 +39,7 @@ func TestHelp(t *testing.T) {
 		"migrate --help":        {"up", "status"},
 		"migrate up --help":     {"$DATABASE_URL"},
 		"migrate status --help": {"$DATABASE_URL", "--json"},
+		"health --help":         {"--url", "--ready", "$FOOF_ADDR", "$FOOF_ADMIN_ADDR"},
 		"bench log --help":      {"--json", "--duration"},
 	} {
 		t.Run(line, func(t *testing.T) {
@@ -60,14 +61,16 @@ func TestHelp(t *testing.T) {
 func TestCommandLinesThatAreNone(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"":                        `expected one of "dev", "serve", "migrate", "bench"`,
-		"frobnicate":              `unexpected argument frobnicate`,
-		"dev --prot=1":            `unknown flag --prot`,
-		"dev here":                `unexpected argument here`,
-		"migrate":                 `expected one of "up", "status"`,
-		"dev --addr":              `--addr: expected string value`,
-		"dev --addr nowhere":      `cannot listen on nowhere`,
-		"dev --addr 192.0.2.1:80": `cannot listen on 192.0.2.1:80`,
+		"":                                `expected one of "dev", "serve", "migrate", "health"`,
+		"frobnicate":                      `unexpected argument frobnicate`,
+		"dev --prot=1":                    `unknown flag --prot`,
+		"dev here":                        `unexpected argument here`,
+		"health --url http://127.0.0.1:1": `connection refused`,
+		"health --addr nowhere":           `missing port in address`,
+		"migrate":                         `expected one of "up", "status"`,
+		"dev --addr":                      `--addr: expected string value`,
+		"dev --addr nowhere":              `cannot listen on nowhere`,
+		"dev --addr 192.0.2.1:80":         `cannot listen on 192.0.2.1:80`,
 		"migrate up --database-url postgres://foof:" + hiddenPassword + "@127.0.0.1:1/foof": `connect to PostgreSQL`,
 		"migrate up --database-url mysql://foof:" + hiddenPassword + "@127.0.0.1/foof":      `connect to PostgreSQL: cannot parse`,
 	} {

@@ -88,6 +88,13 @@ func TestConfigurationIsRefusedInWords(t *testing.T) {
 				`FOOF_TRUSTED_PROXIES has "10.0.0.0/33", which is neither an address nor a network`,
 			},
 		},
+		"a collector that is no URL": {
+			map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"},
+			[]string{"OTEL_EXPORTER_OTLP_ENDPOINT must be a URL, with http or https before it"},
+		},
+		"a drain that is less than nothing": {
+			map[string]string{"FOOF_DRAIN": "-1s"}, []string{"FOOF_DRAIN must not be less than nothing"},
+		},
 		"a region that is none": {
 			map[string]string{"FOOF_PHONE_REGION": "china"},
 			[]string{`FOOF_PHONE_REGION cannot be used: phone region "china": not a region, which has two capital letters such as CN`},
@@ -120,6 +127,7 @@ func TestConfigurationHasDefaults(t *testing.T) {
 		DatabaseURL: secret(rightEnvironment()["DATABASE_URL"]), Addr: ":8080", JWTSecret: secret(testSecret), MasterKey: secret(testMaster),
 		TokenLifetime: 30 * 24 * time.Hour, MinPassword: 8, SMSWebhook: "https://sms.example/send", SMSWebhookSecret: hiddenWebhook,
 		CodesPerQuarterHour: 5, CodesPerDay: 10, CodesPerAddress: 30, RequestTimeout: 15 * time.Second, ShutdownTimeout: 20 * time.Second,
+		ReadyEvents: 1000, ReadyTime: 30 * time.Second,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Error("it is not what the contract says")

@@ -16,6 +16,7 @@ type cli struct {
 	Dev     devCommand     `cmd:"" help:"Run the whole service on this machine, on a PostgreSQL of its own. Needs nothing else."`
 	Serve   serveCommand   `cmd:"" help:"Run the service in production, configured by the environment."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, or say how it is."`
+	Health  healthCommand  `cmd:"" help:"Ask a running service how it is."`
 	Bench   benchCommand   `cmd:"" help:"Measure the service on this machine."`
 }
 

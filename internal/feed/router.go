@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -18,6 +19,8 @@ type Router struct {
 	log    Log
 	logger *slog.Logger
 	router *message.Router
+
+	readers []string
 }
 
 // NewRouter makes a router that, when it ends, gives reactors closeTimeout to finish what they are at.
@@ -39,8 +42,12 @@ func NewRouter(log Log, logger *slog.Logger, closeTimeout time.Duration) (*Route
 // Add lets a reactor, known by the name under which it reads the log, handle the events of these types: each at least once,
 // in the order of the log. What it cannot handle it returns an error for, and is given again, more and more slowly.
 func (r *Router) Add(reader string, types []string, handle func(msg *message.Message) error) {
+	r.readers = append(r.readers, reader)
 	r.router.AddConsumerHandler(reader, reader, NewSubscriber(r.log, r.logger, types...), r.observed(reader, handle))
 }
+
+// Readers are the names of the reactors that were added.
+func (r *Router) Readers() []string { return slices.Clone(r.readers) }
 
 // Run runs the reactors until ctx ends, and returns when they have ended.
 func (r *Router) Run(ctx context.Context) error {
