@@ -80,7 +80,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	}
 	codec := events.NewCodec(events.Types, secrets)
 	progress := a.project(codec)
-	if err := a.react(codec, secrets, around); err != nil {
+	if err := a.react(codec, secrets, around); err != nil { //nolint:contextcheck // messages have their own
 		pool.Close()
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"image"
 	"image/png"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"mime/multipart"
 	"net"
@@ -50,7 +51,10 @@ type texts struct {
 }
 
 func (o *texts) take(r *http.Request) {
-	var sent struct{ To, Body string }
+	var sent struct {
+		To   string `json:"to"`
+		Body string `json:"body"`
+	}
 	_ = json.NewDecoder(r.Body).Decode(&sent)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -83,12 +87,10 @@ func deploy(t *testing.T) *deployment {
 
 	dsn := pgtest.DSN(t)
 	environment := rightEnvironment()
-	for name, v := range map[string]string{
+	maps.Copy(environment, map[string]string{
 		"DATABASE_URL": dsn, "FOOF_ADDR": "127.0.0.1:0", "FOOF_ADMIN_ADDR": "127.0.0.1:0", "FOOF_SMS_WEBHOOK": webhook.URL,
 		"FOOF_TRUSTED_PROXIES": "127.0.0.1", "FOOF_IMAGES": t.TempDir(), "FOOF_REQUEST_TIMEOUT": "25s",
-	} {
-		environment[name] = v
-	}
+	})
 	d := &deployment{}
 	for range 2 {
 		p := foof(t, environment, "serve")
@@ -188,12 +190,12 @@ func startNginx(t *testing.T, upstreams []string) string {
 	return address
 }
 
-func TestDeployed(t *testing.T) {
+func TestDeployed(t *testing.T) { //nolint:tparallel // one after the other, on one deployment
 	t.Parallel()
 	d := deploy(t)
 	walkReadme(t, d.url) // first, as it counts items from 1
 	p := d.register(t)
-	for _, c := range []struct {
+	for _, c := range []struct { //nolint:paralleltest // as above
 		name string
 		test func(*testing.T, *deployment, *person)
 	}{
@@ -206,7 +208,7 @@ func TestDeployed(t *testing.T) {
 		{"nothing secret is in the log", testDeployedSilence},
 		{"a process that ends is not missed, and if all do nginx says so", testDeployedOutage}, // and so the last
 	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, d, p) }) //nolint:paralleltest // one after the other, on one deployment
+		t.Run(c.name, func(t *testing.T) { c.test(t, d, p) })
 	}
 }
 
@@ -272,6 +274,7 @@ func raw(t *testing.T, address, request string) answer {
 }
 
 func testDeployedBounds(t *testing.T, d *deployment, p *person) {
+	t.Helper()
 	body := func(size int) *bytes.Reader {
 		text := "token=" + p.token + "&a=" + strings.Repeat("a", 500_000) + "&b=" + strings.Repeat("b", 500_000) + "&c="
 		return bytes.NewReader([]byte(text + strings.Repeat("c", size-len(text))))
@@ -288,6 +291,7 @@ func testDeployedBounds(t *testing.T, d *deployment, p *person) {
 }
 
 func testDeployedClients(t *testing.T, d *deployment, _ *person) {
+	t.Helper()
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 	s := d.at(d.nginx)
 	s.client = &http.Client{Transport: &http.Transport{DialContext: from.DialContext}}
@@ -315,6 +319,7 @@ func (d *deployment) logged(text string) string {
 }
 
 func testDeployedGzip(t *testing.T, d *deployment, p *person) {
+	t.Helper()
 	q := *p
 	q.service = d.at(d.nginx)
 	id := q.add(t, powerBank().with("note", strings.Repeat("一块钱四个", 1000)))
@@ -371,7 +376,7 @@ func testDeployedImages(t *testing.T, d *deployment, p *person) {
 				if kind := a.header.Get("Content-Type"); kind != "image/png" && query == "" || !strings.HasPrefix(kind, "image/") {
 					t.Errorf("%s is %s", a.asked, kind)
 				}
-				if !strings.Contains(a.header.Get("Cache-Control"), "immutable") || a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Etag") == "" {
+				if !strings.Contains(a.header.Get("Cache-Control"), "immutable") || a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("ETag") == "" {
 					t.Errorf("%s: %v", a.asked, a.header)
 				}
 				if before, ok := originals[query]; ok && before != a.body {

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // its init serves the default mux, which nothing listens for; operators' handler is below
+	"net/http/pprof"
 	"net/url"
 	"strings"
 	"time"
@@ -105,18 +105,21 @@ func (a *app) serveOperators(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; FOOF_ADMIN_ADDR takes another address", a.config.AdminAddr, err)
 	}
-	engine, err := web.New(web.Options{Logger: a.logger, Timeout: a.config.RequestTimeout}, a.routes) //nolint:contextcheck // requests have their own
+	options := web.Options{Logger: a.logger, Timeout: a.config.RequestTimeout}
+	engine, err := web.New(options, a.routes) //nolint:contextcheck // requests have their own
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	mux := http.NewServeMux()
+	mux := http.NewServeMux() // and not the default one, where pprof registers itself
 	mux.Handle("/", engine)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug)}
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
+	}
 	a.logger.InfoContext(ctx, "serving operators", slog.String("addr", listener.Addr().String()))
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // who asks now is no user
 	defer stop()

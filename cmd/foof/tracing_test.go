@@ -88,7 +88,7 @@ func (p *person) traced(t *testing.T, traceparent, path string, f fields) answer
 	contentType, body := urlEncoded.encode(f.with("token", p.token))
 	r := p.request(t.Context(), http.MethodPost, path, contentType, bytes.NewReader(body))
 	if traceparent != "" {
-		r.Header.Set("traceparent", traceparent)
+		r.Header.Set("Traceparent", traceparent)
 	}
 	return p.do(t, r)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -93,9 +94,10 @@ func (r *Ready) parts(s State) parts {
 	if latest := migrations.Latest(); s.Schema < latest {
 		p.Schema = fmt.Sprintf("at migration %d, and this program needs %d: run foof migrate up", s.Schema, latest)
 	}
-	for _, reader := range append(s.Projectors[:len(s.Projectors):len(s.Projectors)], s.Reactors...) {
+	for _, reader := range slices.Concat(s.Projectors, s.Reactors) {
 		if reader.Behind < 0 {
-			p.Log = fmt.Sprintf("it ends at %d, and %s has read %d: events were lost", s.Head, reader.Name, s.Head-events.Position(reader.Behind))
+			read := s.Head - events.Position(reader.Behind)
+			p.Log = fmt.Sprintf("it ends at %d, and %s has read %d: events were lost", s.Head, reader.Name, read)
 		}
 	}
 	p.Projections, p.Reactors = r.reach(s.Projectors), r.reach(s.Reactors)
@@ -120,8 +122,12 @@ func (r *Ready) reach(readers []Reader) string {
 func (p parts) wrong() []string {
 	var wrong []string
 	for _, part := range []struct{ name, state string }{
-		{"service", p.Service}, {"database", p.Database}, {"schema", p.Schema}, {"log", p.Log},
-		{"projections", p.Projections}, {"reactors", p.Reactors},
+		{"service", p.Service},
+		{"database", p.Database},
+		{"schema", p.Schema},
+		{"log", p.Log},
+		{"projections", p.Projections},
+		{"reactors", p.Reactors},
 	} {
 		if part.state != ok && part.state != unknown {
 			wrong = append(wrong, part.name+": "+part.state)

@@ -60,12 +60,14 @@ func newAppends() appends {
 			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 16), // 0.25 ms to 8 s
 		}),
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "foof_log_batch_appends", Help: "How many appends became durable together.", Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+			Name: "foof_log_batch_appends", Help: "How many appends became durable together.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
 		events: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "foof_log_batch_events", Help: "How many events a batch of appends added.", Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+			Name: "foof_log_batch_events", Help: "How many events a batch of appends added.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		}),
-		conflicts: counter("foof_log_append_conflicts_total", "Appends refused because somebody else was faster: their commands decide anew."),
+		conflicts: counter("foof_log_append_conflicts_total", "Appends that somebody else was faster than: their commands decide anew."),
 		failures:  counter("foof_log_append_failures_total", "Appends given up because the database was away."),
 		retries:   counter("foof_log_batch_retries_total", "How often a batch was sent again because the database was away."),
 	}
@@ -95,10 +97,12 @@ type reactors struct {
 func newReactors() reactors {
 	return reactors{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "foof_reactor_attempts_total", Help: "Attempts of a reactor at an event: each that failed is followed by another, or by giving up.",
+			Name: "foof_reactor_attempts_total",
+			Help: "Attempts of a reactor at an event: each that failed is followed by another, or by giving up.",
 		}, []string{"reactor", "outcome"}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "foof_reactor_attempt_duration_seconds", Help: "How long an attempt took.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
+			Name: "foof_reactor_attempt_duration_seconds", Help: "How long an attempt took.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
 		}, []string{"reactor"}),
 		gaveUp: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "foof_reactor_given_up_total", Help: "Events that a reactor could not handle, however often it tried.",

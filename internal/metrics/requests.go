@@ -23,7 +23,8 @@ func newRequests() requests {
 			Name: "foof_http_requests_total", Help: "Requests answered.",
 		}, []string{"route", "method", "status"}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "foof_http_request_duration_seconds", Help: "How long requests took, but for streams, which last as long as somebody listens.",
+			Name:    "foof_http_request_duration_seconds",
+			Help:    "How long requests took, but for streams, which last as long as somebody listens.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
 		}, []string{"route", "method"}),
 		running: prometheus.NewGauge(prometheus.GaugeOpts{

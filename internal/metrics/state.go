@@ -17,9 +17,9 @@ func (m *Metrics) Watch(watch *health.Watch) {
 		up:    describe("foof_database_up", "Whether the database answers."),
 		head:  describe("foof_log_head_position", "The position of the newest event in the log."),
 		projectors: reader{
-			events:  describe("foof_projector_lag_events", "Events that a read model does not show yet.", "projector"),
-			seconds: describe("foof_projector_lag_seconds", "The age of the oldest event that a read model does not show yet.", "projector"),
-			parked:  describe("foof_projector_parked_streams", "Streams that a projector could not go on with and passes over.", "projector"),
+			events:  describe("foof_projector_lag_events", "Events that a read model lacks.", "projector"),
+			seconds: describe("foof_projector_lag_seconds", "The age of the oldest event that a read model lacks.", "projector"),
+			parked:  describe("foof_projector_parked_streams", "Streams that a projector passes over, as it could not go on.", "projector"),
 		},
 		reactors: reader{
 			events:  describe("foof_reactor_lag_events", "Events that a reactor has not come to yet.", "reactor"),
@@ -80,25 +80,23 @@ func (s *state) Collect(to chan<- prometheus.Metric) {
 
 // Pool adds how the connections to the database are used.
 func (m *Metrics) Pool(pool *pgxpool.Pool) {
-	for _, g := range []struct {
-		name, help string
-		value      func(*pgxpool.Stat) float64
-	}{
-		{"foof_database_connections", "Connections that are open.", func(s *pgxpool.Stat) float64 { return float64(s.TotalConns()) }},
-		{"foof_database_connections_in_use", "Connections at work.", func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) }},
-		{"foof_database_connections_max", "Connections that there may be.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) }},
-	} {
-		m.Gauge(g.name, g.help, func() float64 { return g.value(pool.Stat()) })
+	gauge := func(name, help string, value func(*pgxpool.Stat) float64) {
+		m.Gauge("foof_database_"+name, help, func() float64 { return value(pool.Stat()) })
 	}
-	for _, c := range []struct {
-		name, help string
-		value      func(*pgxpool.Stat) float64
-	}{
-		{"foof_database_acquires_total", "How often a connection was taken.", func(s *pgxpool.Stat) float64 { return float64(s.AcquireCount()) }},
-		{"foof_database_waits_total", "How often one had to wait for a connection.", func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) }},
-		{"foof_database_wait_seconds_total", "How long, together.", func(s *pgxpool.Stat) float64 { return s.EmptyAcquireWaitTime().Seconds() }},
-		{"foof_database_given_up_waits_total", "How often one gave up waiting for a connection.", func(s *pgxpool.Stat) float64 { return float64(s.CanceledAcquireCount()) }},
-	} {
-		m.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help}, func() float64 { return c.value(pool.Stat()) }))
+	gauge("connections", "Connections that are open.", func(s *pgxpool.Stat) float64 { return float64(s.TotalConns()) })
+	gauge("connections_in_use", "Connections at work.", func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) })
+	gauge("connections_max", "Connections that there may be.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) })
+
+	counter := func(name, help string, value func(*pgxpool.Stat) float64) {
+		options := prometheus.CounterOpts{Name: "foof_database_" + name, Help: help}
+		m.Register(prometheus.NewCounterFunc(options, func() float64 { return value(pool.Stat()) }))
 	}
+	counter("acquires_total", "How often a connection was taken.",
+		func(s *pgxpool.Stat) float64 { return float64(s.AcquireCount()) })
+	counter("waits_total", "How often one had to wait for a connection.",
+		func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) })
+	counter("wait_seconds_total", "How long one has waited for connections.",
+		func(s *pgxpool.Stat) float64 { return s.EmptyAcquireWaitTime().Seconds() })
+	counter("given_up_waits_total", "How often one gave up waiting for a connection.",
+		func(s *pgxpool.Stat) float64 { return float64(s.CanceledAcquireCount()) })
 }

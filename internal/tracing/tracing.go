@@ -83,7 +83,9 @@ func traceparent(ctx context.Context) string {
 
 // after starts a span of what was done because of these appends. Its parent is the first of them, so that it is sampled if that
 // was; where there are several, it is linked to each, up to a bound.
-func (t *Tracing) after(ctx context.Context, name string, appends []string, attributes ...attribute.KeyValue) (context.Context, trace.Span) {
+func (t *Tracing) after(
+	ctx context.Context, name string, appends []string, attributes ...attribute.KeyValue,
+) (context.Context, trace.Span) {
 	if len(appends) == 0 {
 		return ctx, trace.SpanFromContext(context.Background()) // which does nothing
 	}
@@ -96,7 +98,7 @@ func (t *Tracing) after(ctx context.Context, name string, appends []string, attr
 		}
 		options = append(options, trace.WithLinks(links...))
 	}
-	return t.tracer.Start(ctx, name, options...)
+	return t.tracer.Start(ctx, name, options...) //nolint:spancheck // the caller ends it
 }
 
 // end ends a span; outcome says in one word why it failed, "" if it did not.

@@ -23,10 +23,10 @@ func recorded() (*Tracing, *tracetest.SpanRecorder) {
 }
 
 // appended is an event as the log has it, of the append that its trace names; 0 for none.
-func appended(append int) events.Recorded {
+func appended(by int) events.Recorded {
 	meta := events.Metadata{Command: "c"}
-	if append > 0 {
-		meta.Trace = fmt.Sprintf("00-%032x-%016x-01", append, append)
+	if by > 0 {
+		meta.Trace = fmt.Sprintf("00-%032x-%016x-01", by, by)
 	}
 	encoded, err := events.EncodeMetadata(meta)
 	if err != nil {

@@ -31,7 +31,8 @@ func (t *Tracing) Requests(c *gin.Context) {
 		name = c.Request.Method + " " + route
 	}
 	ctx := propagation.TraceContext{}.Extract(c.Request.Context(), propagation.HeaderCarrier(c.Request.Header))
-	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("http.route", route)))
+	ctx, span := t.tracer.Start(ctx, name,
+		trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("http.route", route)))
 	c.Request = c.Request.WithContext(ctx)
 	c.Next()
 	status := c.Writer.Status()
@@ -45,8 +46,8 @@ func (t *Tracing) Requests(c *gin.Context) {
 
 // Command makes a span of a command. That one is refused is not an error.
 func (t *Tracing) Command(ctx context.Context, name string) (context.Context, func(error)) {
-	ctx, span := t.tracer.Start(ctx, "command "+name)
-	return ctx, func(err error) {
+	ctx, span := t.tracer.Start(ctx, "command "+name) //nolint:spancheck // what is returned ends it
+	return ctx, func(err error) {                     //nolint:spancheck // as above
 		if err == nil {
 			end(span, "")
 			return
@@ -124,10 +125,10 @@ func appendsOf(page []events.Recorded) []string {
 }
 
 // Reaction makes a span of a reactor's attempt at an event that belongs to a trace.
-func (t *Tracing) Reaction(ctx context.Context, reactor, append string) (context.Context, func(error)) {
+func (t *Tracing) Reaction(ctx context.Context, reactor, traceparent string) (context.Context, func(error)) {
 	var appends []string
-	if append != "" {
-		appends = []string{append}
+	if traceparent != "" {
+		appends = []string{traceparent}
 	}
 	ctx, span := t.after(ctx, "react "+reactor, appends)
 	return ctx, ended(span)
