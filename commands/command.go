@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"foof/events"
 	"foof/events/store"
@@ -40,6 +41,10 @@ type Log interface {
 
 // Engine carries commands out.
 type Engine struct {
+	// Trace, unless it is nil, is called when a command begins, with the command's name, and what it returns when the command
+	// has ended. The command goes on under the context that it returns. Set before first use.
+	Trace func(ctx context.Context, command string) (context.Context, func(error))
+
 	log   Log
 	codec *events.Codec
 	// The commands of this process over one stream go one after the other. They would be right without it, as those of several
@@ -70,7 +75,14 @@ const attempts = 100
 // is theirs; where nothing was to be changed, or the command refused, it is that of the newest event that this was decided on,
 // and zero if there was none. Errors are the command's own faults, a fault of kind Unavailable if the log cannot be reached or
 // stays contended, or the context's.
-func Execute[S State[S]](ctx context.Context, e *Engine, from Origin, c Command[S]) (store.Receipt, []events.Event, error) {
+func Execute[S State[S]](
+	ctx context.Context, e *Engine, from Origin, c Command[S],
+) (receipt store.Receipt, facts []events.Event, err error) {
+	if e.Trace != nil {
+		var ended func(error)
+		ctx, ended = e.Trace(ctx, strings.TrimPrefix(fmt.Sprintf("%T", c), "commands."))
+		defer func() { ended(err) }()
+	}
 	known := from.Command != uuid.Nil
 	if !known {
 		id, err := uuid.NewV7()

@@ -26,6 +26,7 @@ type Metadata struct {
 	Correlation string `json:"correlation,omitzero"` // the id of the request that it began with
 	Causation   string `json:"causation,omitzero"`   // what made a reactor act: the position of an event
 	Refused     string `json:"refused,omitzero"`     // what the command was refused with, if this is what that left behind
+	Trace       string `json:"trace,omitzero"`       // the append's place in a trace, as a W3C traceparent; empty if it is in none
 }
 
 // Encoded is an event ready to be appended.

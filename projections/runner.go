@@ -29,6 +29,9 @@ type Runner struct {
 	Codec     *events.Codec
 	Progress  *Progress
 	Logger    *slog.Logger
+	// Trace, unless it is nil, is called when a page is taken up, and what it returns when that is done. The page is projected
+	// under the context that it returns.
+	Trace func(ctx context.Context, projector string, page []events.Recorded) (context.Context, func(error))
 }
 
 const (
@@ -73,12 +76,21 @@ func (r *Runner) own(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.take(ctx, claim, page); err != nil {
+		if err := r.traced(ctx, claim, page); err != nil {
 			return err
 		}
 		r.Progress.advance(r.Projector.Name, claim.Position)
 	}
 	return nil
+}
+
+func (r *Runner) traced(ctx context.Context, claim *store.Claim, page []events.Recorded) (err error) {
+	if r.Trace != nil {
+		var done func(error)
+		ctx, done = r.Trace(ctx, r.Projector.Name, page)
+		defer func() { done(err) }()
+	}
+	return r.take(ctx, claim, page)
 }
 
 // take projects a page. If something in it is at fault, it goes through it event by event and parks what that is.

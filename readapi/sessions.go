@@ -157,10 +157,10 @@ func (s *Sessions) Await(ctx context.Context, position events.Position) error {
 	}
 }
 
-// TokensSince says from when on a user's tokens count, in ms since 1970. It is fault.ErrForbidden for a user that there is
-// not.
-func (s *Sessions) TokensSince(ctx context.Context, user events.UserID) (int64, error) {
-	if since, ok := s.known(user); ok {
+// TokensSince says from when on a user's tokens count, in ms since 1970. It never goes back: somebody has seen it at least there,
+// and what is older in memory does not count. It is fault.ErrForbidden for a user that there is not.
+func (s *Sessions) TokensSince(ctx context.Context, user events.UserID, atLeast int64) (int64, error) {
+	if since, ok := s.known(user); ok && since >= atLeast {
 		return since, nil
 	}
 	const sql = `select tokens_since, (select position from checkpoints where reader = 'users') from users where id = $1`
@@ -177,7 +177,7 @@ func (s *Sessions) TokensSince(ctx context.Context, user events.UserID) (int64, 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if asOf != nil && *asOf >= s.revoked {
+	if asOf != nil && *asOf >= s.revoked && since >= s.since[user] {
 		s.remember(user, since)
 	}
 	return since, nil

@@ -17,6 +17,7 @@ import (
 	"foof/internal/images"
 	"foof/internal/inbox"
 	"foof/internal/mail"
+	"foof/internal/metrics"
 	"foof/internal/once"
 	"foof/internal/phone"
 	"foof/internal/sms"
@@ -36,6 +37,8 @@ import (
 
 // app is the service, put together.
 type app struct {
+	operation
+
 	config   config
 	logger   *slog.Logger
 	pool     *pgxpool.Pool
@@ -75,11 +78,15 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	if err != nil {
 		return nil, err
 	}
-	pool, err := connect(ctx, string(c.DatabaseURL))
+	a := &app{config: c, operation: operation{metrics: metrics.New()}}
+	if around.logger, err = a.startTracing(ctx, c, around.logger); err != nil {
+		return nil, err
+	}
+	pool, err := connect(ctx, string(c.DatabaseURL), a.queries())
 	if err != nil {
 		return nil, err
 	}
-	a := &app{config: c, logger: around.logger, pool: pool, log: store.Open(pool), bell: inbox.NewBell(c.StreamsPerAccount)}
+	a.logger, a.pool, a.log, a.bell = around.logger, pool, store.Open(pool), inbox.NewBell(c.StreamsPerAccount)
 	secrets, err := vault.Open(ctx, pool, master)
 	if err != nil {
 		pool.Close()
@@ -88,10 +95,12 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	codec := events.NewCodec(events.Types, secrets)
 	progress := a.project(codec)
 	a.sessions = readapi.NewSessions(pool, a.log, codec, around.logger)
-	if err := a.react(codec, secrets, around); err != nil {
+	if err := a.react(codec, secrets, around); err != nil { //nolint:contextcheck // messages have their own
 		pool.Close()
 		return nil, err
 	}
+	a.watch(c, pool, a.reactors.Readers())
+	a.count()
 	if err := a.limit(); err != nil {
 		pool.Close()
 		return nil, err
@@ -105,7 +114,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 		LoginsPerAddress: a.limits.logins, WrongPerNumber: a.limits.wrong,
 	}
 	writing := &writeapi.API{
-		Engine: commands.NewEngine(a.log, codec), Auth: auth, Vault: secrets, Tickets: secrets, Log: a.log,
+		Engine: a.engine(codec), Auth: auth, Vault: secrets, Tickets: secrets, Log: a.log,
 		Inbox: messages, Fetches: commands.NewTurns(), Phones: numbering, Images: pictures,
 		Await: func(ctx context.Context, position events.Position) error {
 			return errors.Join(progress.Await(ctx, position), a.sessions.Await(ctx, position))
@@ -117,13 +126,16 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 		writing.CampusDomain, writing.MailLimits = c.CampusDomain, c.mailLimits()
 	}
 	routes := []func(gin.IRouter){reading.Routes, writing.Routes}
+	if c.AdminAddr == "" {
+		routes = append(routes, a.routes)
+	}
 	for _, add := range extra {
 		routes = append(routes, add(a))
 	}
 	repeats := &once.Once{Pool: pool, Auth: auth, Sealer: secrets, Logger: around.logger}
 	options := web.Options{
 		Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout,
-		PerAddress: a.limits.addresses, Around: []gin.HandlerFunc{repeats.Handle},
+		Around: a.around(), PerAddress: a.limits.addresses, Within: []gin.HandlerFunc{repeats.Handle},
 	}
 	a.handler, err = web.New(options, routes...) //nolint:contextcheck // requests have their own
 	if err != nil {
@@ -167,9 +179,11 @@ func (l limits) close() {
 func (a *app) project(codec *events.Codec) *projections.Progress {
 	progress := projections.NewProgress(a.pool, projections.Names()...)
 	for _, projector := range projections.All {
-		a.runners = append(a.runners, &projections.Runner{
-			Projector: projector, Log: a.log, Codec: codec, Progress: progress, Logger: a.logger,
-		})
+		runner := &projections.Runner{Projector: projector, Log: a.log, Codec: codec, Progress: progress, Logger: a.logger}
+		if a.tracing != nil {
+			runner.Trace = a.tracing.Projection
+		}
+		a.runners = append(a.runners, runner)
 	}
 	return progress
 }
@@ -177,7 +191,7 @@ func (a *app) project(codec *events.Codec) *projections.Progress {
 // react prepares what leaves the log.
 func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundings) error {
 	router, err := feed.NewRouter(a.log, &feed.Poison{DB: a.pool}, feed.Options{
-		Logger: a.logger, Retries: around.retries, CloseTimeout: a.config.ShutdownTimeout,
+		Logger: a.logger, Retries: around.retries, CloseTimeout: a.config.ShutdownTimeout, Observer: a.observer(),
 	})
 	if err != nil {
 		return err
@@ -200,6 +214,7 @@ func (a *app) react(codec *events.Codec, secrets *vault.Vault, around surroundin
 // Run serves on listener until ctx ends or something breaks for good. Then requests in flight are answered first, and after
 // them what they need winds up: nothing that was acknowledged is lost. It returns when all has ended.
 func (a *app) Run(ctx context.Context, listener net.Listener) error {
+	defer a.stopTracing(ctx, a.logger)
 	defer a.pool.Close()
 	defer a.limits.close() //nolint:contextcheck // they are of memory, and do not wait
 
@@ -213,6 +228,7 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 	}
 	g.Go(func() error { return a.reactors.Run(background) })
 	g.Go(func() error { return a.sessions.Run(background) })
+	g.Go(func() error { return a.serveOperators(background) })
 
 	server := &http.Server{
 		Handler: web.Slashes(a.handler), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
@@ -227,6 +243,10 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 	g.Go(func() error {
 		<-failed.Done()
 		defer windUp()
+		a.ready.Leave()
+		if ctx.Err() != nil { // told to stop, and not broken
+			a.drain(background)
+		}
 		a.bell.Close() // streams end, as requests do
 		within, cancel := context.WithTimeout(background, a.config.ShutdownTimeout)
 		defer cancel()
@@ -260,7 +280,7 @@ func openImages(ctx context.Context, c config) (*images.Library, error) {
 }
 
 // connect opens a pool that acts as foof_service, which cannot rewrite history.
-func connect(ctx context.Context, databaseURL string) (*pgxpool.Pool, error) {
+func connect(ctx context.Context, databaseURL string, tracer pgx.QueryTracer) (*pgxpool.Pool, error) {
 	pc, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, errors.New("DATABASE_URL: not a PostgreSQL URL or DSN") // the parser's words may hold the password
@@ -268,6 +288,7 @@ func connect(ctx context.Context, databaseURL string) (*pgxpool.Pool, error) {
 	pc.ConnConfig.RuntimeParams["role"] = "foof_service"
 	pc.ConnConfig.RuntimeParams["application_name"] = "foof"
 	pc.ConnConfig.ConnectTimeout = 5 * time.Second
+	pc.ConnConfig.Tracer = tracer
 	pc.MaxConns = max(pc.MaxConns, 16)
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {

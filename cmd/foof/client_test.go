@@ -165,7 +165,8 @@ func (a answer) check(t testing.TB, id string, mayBeDown bool) {
 	case http.StatusRequestEntityTooLarge:
 		a.plain(t, a.status, "Request Entity Too Large")
 	default:
-		if !strings.HasPrefix(a.header.Get("Content-Type"), "image/") {
+		kind := a.header.Get("Content-Type")
+		if !strings.HasPrefix(kind, "image/") && !strings.HasSuffix(a.asked, " /metrics") {
 			a.json(t)
 		}
 	}

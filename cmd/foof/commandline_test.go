@@ -33,7 +33,7 @@ func TestHelp(t *testing.T) {
 		settings = append(settings, name+": "+help)
 	}
 	for line, want := range map[string][]string{
-		"--help":                 {"Usage: foof <command>", "dev", "serve", "migrate up", "migrate status", "reactors list", "reactors replay", "reactors discard", "bench log"},
+		"--help":                 {"Usage: foof <command>", "dev", "serve", "migrate up", "migrate status", "reactors list", "reactors replay", "reactors discard", "health", "bench log"},
 		"dev --help":             {"--addr=", "127.0.0.1:8080", "--data=", ".foof", "/dev/outbox", "Ctrl-C"},
 		"serve --help":           settings,
 		"migrate --help":         {"up", "status"},
@@ -42,6 +42,7 @@ func TestHelp(t *testing.T) {
 		"reactors --help":        {"list", "replay", "discard", "within seconds"},
 		"reactors list --help":   {"$DATABASE_URL", "--json"},
 		"reactors replay --help": {"$DATABASE_URL", "<reader>", "[<position> ...]", "--all"},
+		"health --help":          {"--url", "--ready", "$FOOF_ADDR", "$FOOF_ADMIN_ADDR"},
 		"bench log --help":       {"--json", "--duration"},
 	} {
 		t.Run(line, func(t *testing.T) {
@@ -63,14 +64,16 @@ func TestHelp(t *testing.T) {
 func TestCommandLinesThatAreNone(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"":                        `expected one of "dev", "serve", "migrate", "reactors", "bench"`,
-		"frobnicate":              `unexpected argument frobnicate`,
-		"dev --prot=1":            `unknown flag --prot`,
-		"dev here":                `unexpected argument here`,
-		"migrate":                 `expected one of "up", "status"`,
-		"dev --addr":              `--addr: expected string value`,
-		"dev --addr nowhere":      `cannot listen on nowhere`,
-		"dev --addr 192.0.2.1:80": `cannot listen on 192.0.2.1:80`,
+		"":                                `expected one of "dev", "serve", "migrate", "reactors", "health"`,
+		"frobnicate":                      `unexpected argument frobnicate`,
+		"dev --prot=1":                    `unknown flag --prot`,
+		"dev here":                        `unexpected argument here`,
+		"health --url http://127.0.0.1:1": `connection refused`,
+		"health --addr nowhere":           `missing port in address`,
+		"migrate":                         `expected one of "up", "status"`,
+		"dev --addr":                      `--addr: expected string value`,
+		"dev --addr nowhere":              `cannot listen on nowhere`,
+		"dev --addr 192.0.2.1:80":         `cannot listen on 192.0.2.1:80`,
 		"migrate up --database-url postgres://foof:" + hiddenPassword + "@127.0.0.1:1/foof": `connect to PostgreSQL`,
 		"migrate up --database-url mysql://foof:" + hiddenPassword + "@127.0.0.1/foof":      `connect to PostgreSQL: cannot parse`,
 	} {

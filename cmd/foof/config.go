@@ -66,6 +66,14 @@ type config struct {
 
 	RequestTimeout  time.Duration `env:"FOOF_REQUEST_TIMEOUT" envDefault:"15s" help:"How long a request may take."`
 	ShutdownTimeout time.Duration `env:"FOOF_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may go on when the service is told to stop."`
+	Drain           time.Duration `env:"FOOF_DRAIN" envDefault:"0s" help:"How long before that /readyz says no while all requests are still answered: as long as what balances the load takes to see it."`
+
+	AdminAddr   string        `env:"FOOF_ADMIN_ADDR" help:"An address of their own for /healthz, /readyz, /metrics and, only there, /debug/pprof. Without it the first three are at FOOF_ADDR."`
+	ReadyEvents int64         `env:"FOOF_READY_LAG_EVENTS" envDefault:"1000" help:"How many events a read model or a reactor may be behind while /readyz says yes, if it is further behind than FOOF_READY_LAG_TIME too."`
+	ReadyTime   time.Duration `env:"FOOF_READY_LAG_TIME" envDefault:"30s" help:"How old the oldest of those events may be."`
+
+	Collector       string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"The URL of an OpenTelemetry collector that takes OTLP over HTTP. Without it, and without the next, nothing is traced. The other OTEL_ variables count as OpenTelemetry's SDK for Go reads them."`
+	TracesCollector string `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" help:"The same for traces alone, with its whole path, such as http://localhost:4318/v1/traces."`
 }
 
 // secret is text that is never printed, whichever way.
@@ -144,6 +152,7 @@ func (c config) check() badSettings {
 	c.checkPlaces(&bad)
 	c.checkMail(&bad)
 	c.checkImages(&bad)
+	c.checkOperation(&bad)
 	return bad
 }
 

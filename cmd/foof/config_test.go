@@ -132,6 +132,13 @@ func TestConfigurationIsRefusedInWords(t *testing.T) {
 				"FOOF_S3_ACCESS_KEY and FOOF_S3_SECRET_KEY must be set, as FOOF_IMAGES is in S3",
 			},
 		},
+		"a collector that is no URL": {
+			map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"},
+			[]string{"OTEL_EXPORTER_OTLP_ENDPOINT must be a URL, with http or https before it"},
+		},
+		"a drain that is less than nothing": {
+			map[string]string{"FOOF_DRAIN": "-1s"}, []string{"FOOF_DRAIN must not be less than nothing"},
+		},
 		"a region that is none": {
 			map[string]string{"FOOF_PHONE_REGION": "china"},
 			[]string{`FOOF_PHONE_REGION cannot be used: phone region "china": not a region, which has two capital letters such as CN`},
@@ -169,6 +176,7 @@ func TestConfigurationHasDefaults(t *testing.T) {
 		LoginsPerAddress: 300, WrongPerNumber: 20, PostsPerAddress: 6000, PostsPerAccount: 1200, StreamsPerAccount: 20, Heartbeat: 15 * time.Second,
 		RequestTimeout: 15 * time.Second, ShutdownTimeout: 20 * time.Second,
 		Images: "images", ImagePixels: 40_000_000, S3Endpoint: "https://s3.amazonaws.com",
+		ReadyEvents: 1000, ReadyTime: 30 * time.Second,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Error("it is not what the contract says")

@@ -17,6 +17,7 @@ type cli struct {
 	Serve    serveCommand    `cmd:"" help:"Run the service in production, configured by the environment."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date, or say how it is."`
 	Reactors reactorsCommand `cmd:"" help:"Show how far what leaves the log is, and what could not be sent; send that again, or forget it."`
+	Health   healthCommand   `cmd:"" help:"Ask a running service how it is."`
 	Bench    benchCommand    `cmd:"" help:"Measure the service on this machine."`
 }
 

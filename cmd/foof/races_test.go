@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"maps"
 	"slices"
 	"strings"
@@ -314,7 +315,7 @@ func (p *person) readElsewhere(t *testing.T, there *service, buyer *person, n in
 func (p *person) newPasswordElsewhere(t *testing.T, there *service) int {
 	t.Helper()
 	p.post(t, "/user/modify", fields{"password": "battery-staple"}).succeeded(t)
-	there.post(t, "/user/me", fields{"token": p.token}).forbidden(t)
+	before := p.token
 	p.password = "battery-staple"
 	other := p.via(there)
 	other.login(t)
@@ -322,5 +323,11 @@ func (p *person) newPasswordElsewhere(t *testing.T, there *service) int {
 	if got := p.post(t, "/user/me", fields{}).number(t, "uuid"); got != p.id {
 		t.Errorf("the new token is of user %d, want %d", got, p.id)
 	}
+	if got := other.post(t, "/user/me", fields{}).number(t, "uuid"); got != p.id {
+		t.Errorf("where it was made the new token is of user %d, want %d", got, p.id)
+	}
+	until(t, "the old token is revoked there, too", func() bool {
+		return there.post(t, "/user/me", fields{"token": before}).status == http.StatusForbidden
+	})
 	return 1
 }

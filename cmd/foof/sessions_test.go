@@ -160,7 +160,7 @@ func TestSessionsAreCheckedFromMemory(t *testing.T) {
 	sessions := readapi.NewSessions(counted, log, events.NewCodec(events.Types, nil), s.app.logger)
 	since := func(want func(int64) bool) {
 		t.Helper()
-		got, err := sessions.TokensSince(t.Context(), events.UserID(p.id))
+		got, err := sessions.TokensSince(t.Context(), events.UserID(p.id), 0)
 		if err != nil || !want(got) {
 			t.Errorf("tokens count since %d, %v", got, err)
 		}

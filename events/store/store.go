@@ -22,6 +22,8 @@ import (
 // Log is one process's access to the log. Its methods may be used concurrently; Append and Subscribe wait for ever unless
 // Run is running.
 type Log struct {
+	Observer Observer // set before Run
+
 	pool  *pgxpool.Pool
 	queue chan *pending
 	tail  *tail

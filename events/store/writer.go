@@ -16,17 +16,19 @@ import (
 
 // writer is the one goroutine of a process that appends, on a connection of its own.
 type writer struct {
-	pool  *pgxpool.Pool
-	queue <-chan *pending
-	tail  *tail
-	held  []*pending    // taken, and waiting for the next batch
-	conn  *pgxpool.Conn // nil until needed, and after a fault
-	down  bool          // the last batch did not get through
+	pool     *pgxpool.Pool
+	queue    <-chan *pending
+	tail     *tail
+	observer Observer
+	held     []*pending    // taken, and waiting for the next batch
+	conn     *pgxpool.Conn // nil until needed, and after a fault
+	down     bool          // the last batch did not get through
 
 	// Of the last batch, kept for what they have allocated.
 	batch   batch
 	columns columns
 	page    []events.Recorded
+	went    Batch
 }
 
 // retryFor is how long the writer goes on with a batch while the database is away. Long enough for a restart; after that
@@ -34,7 +36,7 @@ type writer struct {
 const retryFor = 5 * time.Second
 
 func (l *Log) write(ctx context.Context) error {
-	w := &writer{pool: l.pool, queue: l.queue, tail: l.tail}
+	w := &writer{pool: l.pool, queue: l.queue, tail: l.tail, observer: l.Observer}
 	defer close(l.closed)
 	defer w.disconnect(ctx)
 	for {
@@ -42,7 +44,7 @@ func (l *Log) write(ctx context.Context) error {
 		if batch == nil {
 			return nil
 		}
-		w.settle(context.WithoutCancel(ctx), batch)
+		w.observe(context.WithoutCancel(ctx), batch)
 	}
 }
 
@@ -68,6 +70,7 @@ func (w *writer) settle(ctx context.Context, batch []*pending) {
 		w.disconnect(ctx)
 		if w.down || time.Now().After(deadline) {
 			w.down = true
+			w.went.Failed += len(batch)
 			for _, p := range batch {
 				p.answer(Receipt{}, fmt.Errorf("%w: %w", verdict, err))
 			}
@@ -75,6 +78,7 @@ func (w *writer) settle(ctx context.Context, batch []*pending) {
 		}
 		timer := time.NewTimer(pause)
 		<-timer.C
+		w.went.Retries++
 		pause = min(2*pause, 250*time.Millisecond)
 	}
 }
@@ -207,6 +211,7 @@ func (w *writer) appendAll(ctx context.Context, batch []*pending) (rest []*pendi
 	if rest, err = w.answerRepeated(ctx, rest); err != nil {
 		return rest, err
 	}
+	w.went.Conflicts += len(rest)
 	for _, p := range rest {
 		p.answer(Receipt{}, conflicts[p])
 	}
@@ -233,6 +238,7 @@ func (w *writer) accept(batch []*pending, conflicts map[*pending]*ConflictError,
 		}
 	}
 	if len(page) > 0 {
+		w.went.Events += len(page)
 		w.tail.publish(page)
 	}
 	clear(page)

@@ -212,6 +212,7 @@ const (
 	metaSchema  = "schema"
 	metaVersion = "version"
 	metaAt      = "recorded_at"
+	metaTrace   = "traceparent"
 )
 
 // newMessage makes a message of an event: its position is the message's id, its data the payload.
@@ -225,6 +226,9 @@ func newMessage(ctx context.Context, r *events.Recorded) (*message.Message, erro
 	meta, err := r.Metadata()
 	if err == nil && meta.Correlation != "" {
 		middleware.SetCorrelationID(meta.Correlation, msg)
+	}
+	if meta.Trace != "" {
+		msg.Metadata.Set(metaTrace, meta.Trace)
 	}
 	return msg, err
 }

@@ -221,10 +221,18 @@ func TestWhatAReactorCannotHandle(t *testing.T) {
 		counts := map[string]int{}
 		r := w.router(t, func(o *Options) {
 			o.Retries = quickly()
-			o.Count = func(reader string, outcome Outcome) {
+			count := func(what string) {
 				mu.Lock()
 				defer mu.Unlock()
-				counts[reader+" "+string(outcome)]++
+				counts[what]++
+			}
+			o.Observer.GaveUp = func(reader string) { count(reader + " poisoned") }
+			o.Observer.Attempted = func(reader string, _ time.Duration, err error) {
+				if err == nil {
+					count(reader + " handled")
+				} else {
+					count(reader + " failed")
+				}
 			}
 		})
 		things := newReactor(map[string]error{"1": errDown})

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,24 +34,12 @@ func DefaultRetries() Retries {
 	return Retries{First: 500 * time.Millisecond, Longest: 15 * time.Second, Total: time.Minute, Try: 20 * time.Second}
 }
 
-// Outcome is what came of a try to handle an event.
-type Outcome string
-
-// The outcomes of tries; an event that is given up has GivenUp after its last Failed.
-const (
-	Handled Outcome = "handled"
-	Failed  Outcome = "failed"
-	GivenUp Outcome = "poisoned"
-)
-
 // Options say how a router behaves.
 type Options struct {
 	Logger       *slog.Logger
 	Retries      Retries       // zero: the default ones
 	CloseTimeout time.Duration // for reactors to finish what they are at when the router ends
-
-	// Count, if there is one, hears of each outcome. It is called by several goroutines at once.
-	Count func(reader string, outcome Outcome)
+	Observer     Observer
 }
 
 // Router runs reactors: what happens outside because of what is in the log. It is Watermill's, over the log.
@@ -59,15 +48,13 @@ type Router struct {
 	poison  *Poison
 	options Options
 	router  *message.Router
+	readers []string
 }
 
 // NewRouter makes a router over the log that puts what reactors give up into a poison queue.
 func NewRouter(log Log, poison *Poison, o Options) (*Router, error) {
 	if o.Retries == (Retries{}) {
 		o.Retries = DefaultRetries()
-	}
-	if o.Count == nil {
-		o.Count = func(string, Outcome) {}
 	}
 	quiet := map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug}
 	theirs := watermill.NewSlogLoggerWithLevelMapping(o.Logger, quiet)
@@ -98,6 +85,7 @@ func NewRouter(log Log, poison *Poison, o Options) (*Router, error) {
 func (r *Router) Add(reader string, types []string, handle func(msg *message.Message) error) {
 	subscriber := NewSubscriber(r.log, r.options.Logger, types...)
 	subscriber.poison = r.poison
+	r.readers = append(r.readers, reader)
 	r.router.AddConsumerHandler(reader, reader, subscriber, handle)
 }
 
@@ -107,6 +95,9 @@ func (r *Router) Add(reader string, types []string, handle func(msg *message.Mes
 func (r *Router) Broadcast(name string, types []string, handle func(msg *message.Message) error) {
 	r.router.AddConsumerHandler(name, name, NewBroadcast(r.log, r.options.Logger, types...), handle)
 }
+
+// Readers are the names of the reactors that were added, but for those that broadcast.
+func (r *Router) Readers() []string { return slices.Clone(r.readers) }
 
 // Run runs the reactors until ctx ends, and returns when they have ended.
 func (r *Router) Run(ctx context.Context) error {
@@ -130,6 +121,7 @@ func (r *Router) try(h message.HandlerFunc) message.HandlerFunc {
 		msg.Metadata.Set(metaTries, strconv.Itoa(tries(msg)+1))
 		whole, reader := msg.Context(), message.HandlerNameFromCtx(msg.Context())
 		ctx, cancel := context.WithTimeout(whole, r.options.Retries.Try)
+		ctx, tried := r.options.Observer.try(ctx, reader, msg.Metadata.Get(metaTrace))
 		msg.SetContext(ctx)
 		produced, err := h(msg)
 		cancel()
@@ -143,11 +135,7 @@ func (r *Router) try(h message.HandlerFunc) message.HandlerFunc {
 				err = fmt.Errorf("panic: %w", itself)
 			}
 		}
-		if err == nil {
-			r.options.Count(reader, Handled)
-		} else {
-			r.options.Count(reader, Failed)
-		}
+		tried(err)
 		return produced, err
 	}
 }
@@ -170,7 +158,9 @@ func (p toPoison) Publish(_ string, messages ...*message.Message) error {
 		if err := p.poison.add(ctx, reader, msg.UUID, msg.Metadata.Get(metaType), reason, tries(msg)); err != nil {
 			return err
 		}
-		p.options.Count(reader, GivenUp)
+		if p.options.Observer.GaveUp != nil {
+			p.options.Observer.GaveUp(reader)
+		}
 		p.options.Logger.ErrorContext(ctx, "event poisoned", slog.String("reader", reader),
 			slog.String("position", msg.UUID), slog.Int("attempts", tries(msg)), slog.String("error", reason))
 	}

@@ -17,9 +17,9 @@ import (
 // Auth finds out who asks.
 type Auth struct {
 	Signer *token.Signer
-	// TokensSince says from when on, in ms since 1970, a user's tokens count: 0, or when older ones were last revoked. It is
-	// fault.ErrForbidden for a user that there is not.
-	TokensSince func(ctx context.Context, user events.UserID) (int64, error)
+	// TokensSince says from when on, in ms since 1970, a user's tokens count: 0, or when older ones were last revoked, which was
+	// then at least when the token was made. It is fault.ErrForbidden for a user that there is not.
+	TokensSince func(ctx context.Context, user events.UserID, atLeast int64) (int64, error)
 	PerAccount  *Limiter // of POST requests
 }
 
@@ -109,7 +109,7 @@ func (a *Auth) caller(ctx context.Context, c *gin.Context, text string) (events.
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", fault.ErrForbidden, err)
 	}
-	since, err := a.TokensSince(ctx, claims.User)
+	since, err := a.TokensSince(ctx, claims.User, claims.Since)
 	if err != nil {
 		return 0, err
 	}

@@ -35,7 +35,8 @@ type Options struct {
 	TrustedProxies []string          // addresses or networks whose X-Forwarded-For is believed
 	Timeout        time.Duration     // how long a request may take
 	PerAddress     *Limiter          // of POST requests
-	Around         []gin.HandlerFunc // what is done around each request that has a route
+	Around         []gin.HandlerFunc // around all else: metrics, traces
+	Within         []gin.HandlerFunc // right around what the routes do
 }
 
 // New makes an engine with these routes, which gives each request an id and a time limit, logs its outcome, survives a panic,
@@ -49,9 +50,10 @@ func New(o Options, routes ...func(gin.IRouter)) (*gin.Engine, error) {
 		return nil, fmt.Errorf("trusted proxies: %w", err)
 	}
 	methods := map[string][]string{} // of each path that has no parameters
+	engine.Use(o.Around...)
 	engine.Use(identify, logged(o.Logger), limited(o.Timeout), recovered, shadowed(methods))
 	engine.Use(bounded(o.PerAddress))
-	engine.Use(o.Around...)
+	engine.Use(o.Within...)
 	engine.NoRoute(Handle(func(*gin.Context) error { return fault.ErrNotFound }))
 	engine.NoMethod(Handle(func(*gin.Context) error { return fault.ErrNotAllowed }))
 	for _, add := range routes {
@@ -125,6 +127,12 @@ func recovered(c *gin.Context) {
 	c.Next()
 }
 
+// quietKey is where gin's context says that nothing needs to be said of a request that went well.
+const quietKey = "quiet"
+
+// Quiet is for routes that machines ask every few seconds.
+func Quiet(c *gin.Context) { c.Set(quietKey, true) }
+
 // logged writes one line per request: the route and never the path or the query, which may hold a secret.
 func logged(logger *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
@@ -146,6 +154,8 @@ func logged(logger *slog.Logger) gin.HandlerFunc {
 		level := slog.LevelInfo
 		if c.Writer.Status() >= http.StatusInternalServerError {
 			level = slog.LevelError
+		} else if c.GetBool(quietKey) {
+			level = slog.LevelDebug
 		}
 		if err := c.Errors.Last(); err != nil {
 			attrs = append(attrs, slog.String("error", err.Error()))
