@@ -13,6 +13,7 @@ import (
 	"foof/events"
 	"foof/events/store"
 	"foof/internal/feed"
+	"foof/internal/openapi"
 	"foof/internal/phone"
 	"foof/internal/sms"
 	"foof/internal/token"
@@ -92,7 +93,12 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 		Await: progress.Await, Now: around.now,
 		CodeLimits: c.codeLimits(), PerAddress: a.limiter, MinPassword: c.MinPassword, Logger: around.logger,
 	}
-	routes := []func(gin.IRouter){reading.Routes, writing.Routes}
+	describing, err := openapi.Routes()
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	routes := []func(gin.IRouter){reading.Routes, writing.Routes, describing}
 	for _, add := range extra {
 		routes = append(routes, add(a))
 	}

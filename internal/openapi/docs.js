@@ -1,0 +1,11 @@
+// A script of its own, as the page's policy allows none within the page.
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#docs",
+  deepLinking: true,
+  defaultModelsExpandDepth: 0,
+  displayRequestDuration: true,
+  requestSnippetsEnabled: true,
+  tryItOutEnabled: true,
+  validatorUrl: null, // it would be another host's
+});
