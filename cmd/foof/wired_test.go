@@ -88,7 +88,7 @@ func TestEverythingIsWired(t *testing.T) {
 	t.Run("each route answers", func(t *testing.T) {
 		t.Parallel()
 		for _, route := range routes(t, s) {
-			path := strings.NewReplacer(":uuid", "1", ":itemid", "1").Replace(route.Path)
+			path := strings.NewReplacer(":uuid", "1", ":itemid", "1", ":file", "docs.js").Replace(route.Path)
 			a := s.do(t, s.request(t.Context(), route.Method, path, "", http.NoBody))
 			if a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed {
 				t.Errorf("%s %s: %d", route.Method, path, a.status)
