@@ -6,6 +6,5 @@ SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   requestSnippetsEnabled: true,
-  tryItOutEnabled: true,
   validatorUrl: null, // it would be another host's
 });

@@ -31,8 +31,8 @@ func (a *Auth) Form(c *gin.Context) (*form.Form, events.UserID, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	text, given := f.Lookup("token")
-	if !given {
+	text, _ := f.Lookup("token") // which is empty if it is no text
+	if !f.Has("token") {
 		text = bearer(c.GetHeader("Authorization"))
 	}
 	user, err := a.caller(c, text)
