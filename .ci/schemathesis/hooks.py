@@ -1,4 +1,4 @@
-"""What schemathesis has to be told of FOOF beyond the description: who asks, and what a form cannot say."""
+"""What schemathesis has to be told of FOOF beyond the description: who asks, what an image is, and what a form cannot say."""
 
 import atexit
 import collections
@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 
 import schemathesis
+from hypothesis import strategies
 
 URL = os.environ["FOOF_URL"]
 
@@ -51,7 +52,7 @@ def post(path, **fields):
 class User:
     """Who asks: somebody new whenever the last one's token was revoked."""
 
-    numbers = itertools.count(time.time_ns()) # nobody had them before
+    numbers = itertools.count(time.time_ns())  # nobody had them before
     lock = threading.Lock()
     token = None
 
@@ -76,6 +77,10 @@ class Bearer:
     def set(self, case, data, context):
         case.headers["Authorization"] = f"Bearer {data}"
 
+
+# What is uploaded is an image, of one pixel; without this it would be noise, which is refused.
+PIXEL = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+schemathesis.openapi.format("binary", strategies.just(PIXEL))
 
 fields = set()  # the names of all that are described
 

@@ -47,7 +47,7 @@ var description = sync.OnceValues(func() (validator.Validator, error) {
 })
 
 // closedSchema is the schema of an answer that may have the described fields alone. The document leaves clients to expect more, as
-// the contract does; that what there is is described, is for us to see to.
+// the contract does; that all there is stands in it, is for us to see to.
 func closedSchema(schema object) object {
 	for _, keyword := range []string{"oneOf", "anyOf"} {
 		if branches, ok := schema[keyword].([]any); ok {
