@@ -3,6 +3,7 @@ package writeapi
 import (
 	"context"
 	"errors"
+	"time"
 
 	"foof/commands"
 	"foof/events"
@@ -22,8 +23,8 @@ type Tickets interface {
 // LinkPath is what a token makes a path of that verifies its user.
 const LinkPath = "/user/mail/verify/"
 
-// errNoMail is for operators to change, not for callers to wait for.
-var errNoMail = &fault.Error{Kind: fault.KindUnavailable, Info: "mail is not set up here"}
+// errNoMail is for operators to change: to ask again at once is of no use.
+var errNoMail = &fault.Error{Kind: fault.KindUnavailable, Info: "mail is not set up here", RetryAfter: time.Hour}
 
 func (a *API) requestMail(c *gin.Context) error {
 	f, user, err := a.Auth.Form(c)

@@ -19,6 +19,7 @@ import (
 	"foof/internal/mail"
 	"foof/internal/metrics"
 	"foof/internal/once"
+	"foof/internal/openapi"
 	"foof/internal/phone"
 	"foof/internal/sms"
 	"foof/internal/token"
@@ -125,7 +126,12 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	if around.mails != nil {
 		writing.CampusDomain, writing.MailLimits = c.CampusDomain, c.mailLimits()
 	}
-	routes := []func(gin.IRouter){reading.Routes, writing.Routes}
+	describing, err := openapi.Routes()
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	routes := []func(gin.IRouter){reading.Routes, writing.Routes, describing}
 	if c.AdminAddr == "" {
 		routes = append(routes, a.routes)
 	}

@@ -271,7 +271,7 @@ func TestLinksAreLimitedPerAccountOverTime(t *testing.T) {
 	}
 }
 
-func TestWithoutMailNobodyIsToldToWaitForIt(t *testing.T) {
+func TestWithoutMailNobodyIsToldToComeBackSoon(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(s *setup) { s.mailless = true })
 	s.down = true

@@ -95,6 +95,9 @@ func TestATokenComesInTheFieldOrTheHeader(t *testing.T) {
 	}
 	ask(inJSON, fields{"token": nil}, "Bearer "+p.token).is(t, http.StatusOK, mine)
 	ask(inJSON, fields{"token": []string{p.token}}).forbidden(t)
+	for _, wrong := range []any{[]string{p.token}, object{"token": p.token}, true, 7} {
+		ask(inJSON, fields{"token": wrong}, "Bearer "+p.token).forbidden(t)
+	}
 	s.do(t, s.request(t.Context(), http.MethodPost, "/user/me?token="+p.token, "", http.NoBody)).forbidden(t)
 }
 

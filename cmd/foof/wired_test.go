@@ -90,7 +90,7 @@ func TestEverythingIsWired(t *testing.T) {
 		t.Parallel()
 		for _, route := range routes(t, s) {
 			path := strings.NewReplacer(
-				":uuid", "1", ":itemid", "1", ":token", "x", ":album", "avatar", ":name", "default.jpg",
+				":uuid", "1", ":itemid", "1", ":token", "x", ":album", "avatar", ":name", "default.jpg", ":file", "docs.js",
 			).Replace(route.Path)
 			a := s.do(t, s.request(t.Context(), route.Method, path, "", http.NoBody))
 			if a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed {

@@ -200,6 +200,9 @@ type tee struct {
 	lost bool // some of it was not kept
 }
 
+// Unwrap is for http.ResponseController.
+func (t *tee) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
 // Write implements io.Writer.
 func (t *tee) Write(p []byte) (int, error) {
 	n, err := t.ResponseWriter.Write(p)

@@ -51,7 +51,8 @@ func (a *Auth) Sender(c *gin.Context, f *form.Form) events.UserID {
 }
 
 func tokenOf(c *gin.Context, f *form.Form) string {
-	if text, given := f.Lookup("token"); given {
+	if f.Has("token") {
+		text, _ := f.Lookup("token") // which is empty if it is no text
 		return text
 	}
 	return bearer(c.GetHeader("Authorization"))
