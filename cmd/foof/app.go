@@ -282,7 +282,7 @@ func openImages(ctx context.Context, c config) (*images.Library, error) {
 	if err != nil {
 		return nil, fmt.Errorf("FOOF_IMAGES: %w", err)
 	}
-	return images.New(store, c.ImagePixels)
+	return images.New(store, c.ImagePixels), nil
 }
 
 // connect opens a pool that acts as foof_service, which cannot rewrite history.

@@ -39,7 +39,7 @@ func (f fields) without(name string) fields {
 type upload string
 
 func (upload) String() string               { return "a file" }
-func (upload) MarshalText() ([]byte, error) { return []byte("a file"), nil }
+func (upload) MarshalText() ([]byte, error) { return []byte("a file"), nil } //nolint:unparam // the interface has it
 
 // encoding is one that the fields can be sent in.
 func (f fields) encoding() encoding {

@@ -256,7 +256,8 @@ func (c config) checkImages(bad *badSettings) {
 	if bucket == "" {
 		bad.add("FOOF_IMAGES", "must name a bucket, as in s3://bucket/prefix")
 	}
-	if u, err := url.Parse(c.S3Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
+	u, err := url.Parse(c.S3Endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
 		bad.add("FOOF_S3_ENDPOINT", "must be a URL of https or http, without a path")
 	}
 	if c.S3AccessKey == "" || c.S3SecretKey == "" {

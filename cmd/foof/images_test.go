@@ -157,7 +157,7 @@ func TestUploadingImages(t *testing.T) {
 	s := shared(t)
 	p := s.register(t)
 	a := p.upload(t, "/item/image",
-		file{"照片", "a.txt", "text/plain", asJPEG(plate(1200, 300, red))},
+		file{"照片", "a.txt", "text/plain", asJPEG(plate(1200, 30, red))},
 		file{"x", "", "", asGIF(plate(1000, 20, blue))},
 		file{"照片", "../../etc/passwd", "image/gif", asPNG(plate(900, 20, green))},
 		file{"y", "b.svg", "image/svg+xml", asJPEG(plate(100, 20, blue))},
@@ -207,7 +207,7 @@ func TestChangingTheAvatar(t *testing.T) {
 	}
 	s.get(t, slashed(before)+"?w=200")
 	for _, c := range []color.Color{red, green} {
-		paths := p.upload(t, "/user/avatar", file{"file", "me.jpg", "", asJPEG(plate(500, 500, c))}).paths(t)
+		paths := p.upload(t, "/user/avatar", file{"file", "me.jpg", "", asJPEG(plate(500, 50, c))}).paths(t)
 		if len(paths) != 1 || !pathForm.MatchString(paths[0]) || !strings.HasPrefix(paths[0], `image\avatar\`) {
 			t.Fatalf("the paths are %v", paths)
 		}
@@ -369,13 +369,13 @@ func TestPathsOfImagesMayHaveBackslashes(t *testing.T) {
 		"/" + path, "/image/item/" + name, "/image%5Citem%5C" + name, "/image%5citem%5c" + name, `/image/item\` + name, `/image\item/` + name,
 		"/image%5Citem/" + name, `/image%2Fitem\` + name, "/" + path + "?w=200", "/image%5Citem%5C" + name + "?w=200", `/image\avatar\default.jpg`,
 	} {
-		response, body := s.raw(t, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		response, body := s.raw(t, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") //nolint:bodyclose // it was read
 		if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "image/jpeg" || len(body) < 100 {
 			t.Errorf("%s: %d, %d bytes", target, response.StatusCode, len(body))
 		}
 	}
 	for _, target := range []string{`/item\1`, `/user%5C1`, `/image\nothing\` + name, `/image\\item\` + name, `/image\..\item\1`} {
-		response, body := s.raw(t, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		response, body := s.raw(t, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") //nolint:bodyclose // it was read
 		if response.StatusCode != http.StatusNotFound || string(body) != `{"status":"failure","info":"not found"}`+"\n" {
 			t.Errorf("%s: %d %s", target, response.StatusCode, body)
 		}
@@ -394,7 +394,7 @@ func TestImagesInS3(t *testing.T) {
 	picture := file{"a", "a.jpg", "", asJPEG(plate(1000, 10, blue))}
 	paths := p.upload(t, "/item/image", picture, picture).paths(t)
 	avatar := p.upload(t, "/user/avatar", picture).paths(t)[0]
-	all := append(paths, avatar)
+	all := slices.Concat(paths, []string{avatar})
 	look := func() {
 		t.Helper()
 		for _, path := range all {

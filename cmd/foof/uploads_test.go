@@ -90,6 +90,7 @@ func TestAnUploadThatIsCutLeavesNothing(t *testing.T) {
 			if err := conn.CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
+			//nolint:bodyclose // it was read
 			if response, text := answered(t, conn); response.StatusCode != http.StatusBadRequest || !bytes.Contains(text, []byte(`"body: `)) {
 				t.Errorf("%s, cut after %d of %d bytes: %d %s", path, cut, len(request), response.StatusCode, text)
 			}
@@ -203,7 +204,7 @@ func TestWhatIsTooLargeIsNotReadToItsEnd(t *testing.T) {
 		} {
 			t.Run(name+" to "+path, func(t *testing.T) {
 				t.Parallel()
-				response, text := s.raw(t, sent)
+				response, text := s.raw(t, sent) //nolint:bodyclose // it was read
 				if kind := response.Header.Get("Content-Type"); response.StatusCode != http.StatusRequestEntityTooLarge ||
 					string(text) != "Request Entity Too Large" || kind != "text/plain; charset=utf-8" {
 					t.Errorf("%d %s (%s)", response.StatusCode, text, kind)
@@ -231,6 +232,7 @@ func TestUploadsSurviveSIGKILL(t *testing.T) {
 	environment := rightEnvironment()
 	folder := filepath.Join(pictures, newNumber())
 	environment["DATABASE_URL"], environment["FOOF_ADDR"], environment["FOOF_IMAGES"] = dsn, "127.0.0.1:0", folder
+	environment["FOOF_REQUEST_TIMEOUT"] = "2m"
 	serve := func() (*program, *service) {
 		t.Helper()
 		p := foof(t, environment, "serve")
@@ -251,10 +253,10 @@ func TestUploadsSurviveSIGKILL(t *testing.T) {
 			all.Go(func() {
 				for {
 					c := color.RGBA{byte(shade.Add(20)), byte(40 * worker), 99, 255}
-					contentType, body := form(fields{"token": p.token}, file{"a", "", "", asJPEG(plate(900, 600, c))}, file{"b", "", "", asJPEG(plate(300, 200, c))})
+					contentType, body := form(fields{"token": p.token}, file{"a", "", "", asJPEG(plate(810, 40, c))}, file{"b", "", "", asJPEG(plate(210, 30, c))})
 					path := []string{"/item/image", "/user/avatar"}[worker%2]
 					if path == "/user/avatar" {
-						contentType, body = form(fields{"token": p.token}, file{"a", "", "", asJPEG(plate(900, 600, c))})
+						contentType, body = form(fields{"token": p.token}, file{"a", "", "", asJPEG(plate(810, 40, c))})
 					}
 					a, err := s.try(s.request(t.Context(), http.MethodPost, path, contentType, bytes.NewReader(body)))
 					if err != nil {
@@ -308,7 +310,7 @@ func TestManyUploadAtOnce(t *testing.T) {
 	p := s.register(t)
 	atOnce(20, func(i int) struct{} {
 		c := color.RGBA{byte(10 * i), 50, 200, 255}
-		paths := p.upload(t, "/item/image", file{"a", "", "", asJPEG(plate(500, 300, c))}, file{"b", "", "", asPNG(plate(900, 30, c))}).paths(t)
+		paths := p.upload(t, "/item/image", file{"a", "", "", asJPEG(plate(500, 30, c))}, file{"b", "", "", asPNG(plate(900, 30, c))}).paths(t)
 		s.shows(t, slashed(paths[0])+"?w=200", "jpeg", 200, c)
 		s.shows(t, slashed(paths[1])+"?w=800", "png", 800, c)
 		s.shows(t, slashed(p.upload(t, "/user/avatar", file{"a", "", "", asGIF(plate(50, 50, c))}).paths(t)[0]), "gif", 50, c)

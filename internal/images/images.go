@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"foof/internal/fault"
@@ -60,8 +61,8 @@ type Library struct {
 	store   Store
 	most    int // pixels of one picture
 	memory  *semaphore.Weighted
-	avatar  Picture // everybody's, at first
-	perTurn int64   // what a picture takes of memory at least, so that no more are at work than there are processors
+	avatar  func() (Picture, error) // everybody's, at first; prepared when it is first asked for
+	perTurn int64                   // what a picture takes of memory at least, so that no more are at work than there are processors
 }
 
 const (
@@ -80,17 +81,18 @@ const defaultName = "default.jpg"
 
 // New opens a library. most is how many pixels a picture may have, all frames of an animation counted; some 16 bytes of memory
 // are needed for each while one is prepared.
-func New(store Store, most int) (*Library, error) {
+func New(store Store, most int) *Library {
 	memory := int64(atOnce * most)
-	l := &Library{store: store, most: most, memory: semaphore.NewWeighted(memory), perTurn: memory / int64(runtime.GOMAXPROCS(0))}
-	up, err := inspect(defaultAvatar, 1<<20)
-	if err == nil {
-		l.avatar, err = up.picture()
+	return &Library{
+		store: store, most: most, memory: semaphore.NewWeighted(memory), perTurn: memory / int64(runtime.GOMAXPROCS(0)),
+		avatar: sync.OnceValues(func() (Picture, error) {
+			up, err := inspect(defaultAvatar, most)
+			if err != nil {
+				return Picture{}, err
+			}
+			return up.picture()
+		}),
 	}
-	if err != nil {
-		return nil, fmt.Errorf("the default avatar: %w", err)
-	}
-	return l, nil
 }
 
 // UnfitError says why one of several uploads is not taken.
@@ -219,7 +221,11 @@ func (l *Library) Open(ctx context.Context, album Album, name string, width int)
 	file := fileName(name, width)
 	shown := Image{Type: mediaTypes[extensionOf(file)], Tag: file, Immutable: !isDefault}
 	if isDefault {
-		data := l.avatar.files[width]
+		avatar, err := l.avatar()
+		if err != nil {
+			return Image{}, fmt.Errorf("the default avatar: %w", err)
+		}
+		data := avatar.files[width]
 		shown.File = File{ReadSeekCloser: inMemory{bytes.NewReader(data)}}
 		shown.Tag = fmt.Sprintf("%s-%x", file, sha256.Sum256(data)) // another release may have another one
 		return shown, nil

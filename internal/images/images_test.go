@@ -63,7 +63,7 @@ func TestWhatIsKeptIsServed(t *testing.T) {
 
 func TestTheDefaultAvatarIsServed(t *testing.T) {
 	t.Parallel()
-	l := preparing(t)
+	l := library(t, nil)
 	var tags []string
 	for width, want := range map[int]int{0: 512, 200: 200, 800: 512} {
 		shown, err := l.Open(t.Context(), Avatars, "default.jpg", width)
