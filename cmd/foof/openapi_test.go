@@ -33,6 +33,55 @@ func TestTheDescriptionIsOpenAPI(t *testing.T) {
 	}
 }
 
+// TestAnswersThatAreNotAsDescribedAreNoticed, or all the other tests would show nothing.
+func TestAnswersThatAreNotAsDescribedAreNoticed(t *testing.T) {
+	t.Parallel()
+	const item = `"itemid":1,"uuid":1,"title":"x","type":2,"price":299.9,"imgurl":"","depreciation":0,"note":"","sold":1,"to":null`
+	const inJSON, inText = "application/json; charset=utf-8", "text/plain; charset=utf-8"
+	for name, c := range map[string]struct {
+		asked  string
+		status int
+		kind   string
+		body   string
+		right  bool
+	}{
+		"as described":                    {"GET /item/1", 200, inJSON, `{` + item + `,"status":"success"}`, true},
+		"as described, in a list":         {"POST /user/published", 200, inJSON, `[{` + item + `}]`, true},
+		"none":                            {"GET /item/1", 200, inJSON, `{"status":"none"}`, true},
+		"a failure":                       {"POST /item/trade", 200, inJSON, `{"status":"failure","info":"item not availabe for trade"}`, true},
+		"forbidden":                       {"POST /item/trade", 403, inText, `Forbidden`, true},
+		"no route":                        {"GET /nothing", 404, inJSON, `{"status":"failure","info":"not found"}`, true},
+		"a field too many":                {"GET /item/1", 200, inJSON, `{` + item + `,"status":"success","more":1}`, false},
+		"a field too many, in a list":     {"POST /user/published", 200, inJSON, `[{` + item + `,"more":1}]`, false},
+		"a field too few":                 {"POST /item/add", 200, inJSON, `{"status":"success"}`, false},
+		"a field of another type":         {"POST /item/add", 200, inJSON, `{"status":"success","itemid":"1"}`, false},
+		"a failure in other words":        {"POST /item/trade", 200, inJSON, `{"status":"failure","info":"item not available for trade"}`, false},
+		"another status":                  {"GET /item/1", 418, inJSON, `{"status":"none"}`, false},
+		"forbidden where no token is due": {"GET /item/1", 403, inText, `Forbidden`, false},
+		"another content type":            {"POST /item/trade", 403, inJSON, `{"status":"failure","info":"x"}`, false},
+		"too many, without Retry-After":   {"GET /item/1", 429, inJSON, `{"status":"failure","info":"too many requests"}`, false},
+		"an answer to no route":           {"GET /nothing", 200, inJSON, `{"status":"success"}`, false},
+		"no route, in other words":        {"GET /nothing", 404, inJSON, `{"status":"none"}`, false},
+		"405 without Allow":               {"GET /user/login", 405, inJSON, `{"status":"failure","info":"method not allowed"}`, false},
+	} {
+		heard := &listener{TB: t}
+		header := http.Header{"Content-Type": {c.kind}, "X-Request-Id": {"1"}}
+		answer{status: c.status, header: header, body: c.body, asked: c.asked}.described(heard)
+		if heard.errors == "" != c.right {
+			t.Errorf("%s: heard %q", name, heard.errors)
+		}
+	}
+}
+
+// listener is a test that hears of errors and goes on.
+type listener struct {
+	testing.TB
+
+	errors string
+}
+
+func (l *listener) Errorf(format string, args ...any) { l.errors += fmt.Sprintf(format, args...) }
+
 func TestTheDescriptionIsServed(t *testing.T) {
 	t.Parallel()
 	s := shared(t)
