@@ -5,10 +5,12 @@ import collections
 import itertools
 import json
 import os
+import re
 import threading
 import time
 import urllib.parse
 import urllib.request
+import uuid
 
 import schemathesis
 from hypothesis import strategies
@@ -74,9 +76,19 @@ def properties(node):
         yield from properties(child)
 
 
+def whole(value):
+    """To JSON Schema 110.0 is whole; we take 110, as our description says."""
+    if isinstance(value, list):
+        return [whole(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e19 else value
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Says what is meant in a way in which it can be said."""
+    # A key is for one request; which keys are none is left as it is.
+    if re.fullmatch("[ -~]{1,255}", (case.headers or {}).get("Idempotency-Key", "")):
+        case.headers["Idempotency-Key"] = str(uuid.uuid4())
     if not isinstance(case.body, dict):
         return
     body = dict(case.body)
@@ -84,9 +96,7 @@ def before_call(context, case, kwargs):
     if isinstance(body.get("token"), str):
         del body["token"]
     for name, value in case.body.items():
-        # To JSON Schema 110.0 is whole; we take 110, as our description says.
-        if isinstance(value, float) and value.is_integer() and abs(value) < 1e19:
-            body[name] = int(value)
+        body[name] = value = whole(value)
         if case.media_type == "application/json":
             continue
         # A form has no null; lists and objects are JSON text in it, not a field given twice; and fields that are passed over, which may
