@@ -96,7 +96,7 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	codec := events.NewCodec(events.Types, secrets)
 	progress := a.project(codec)
 	a.sessions = readapi.NewSessions(pool, a.log, codec, around.logger)
-	if err := a.react(codec, secrets, around); err != nil { //nolint:contextcheck // messages have their own
+	if err := a.react(codec, secrets, around); err != nil {
 		pool.Close()
 		return nil, err
 	}

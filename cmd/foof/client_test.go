@@ -156,7 +156,7 @@ func (a answer) check(t testing.TB, id string, mayBeDown bool) {
 	if given := a.header.Get("X-Request-ID"); id != "" && given != id {
 		t.Errorf("%s: X-Request-ID is %q, want %q", a.asked, given, id)
 	}
-	const beginning = 16 << 10 // an answer that is longer is no answer to a fault
+	const beginning = 16 << 10                                                                                                    // an answer that is longer is no answer to a fault
 	if leak := inside.FindString(a.body[:min(len(a.body), beginning)]); leak != "" && !strings.HasPrefix(a.asked, "GET /docs/") { // scripts of others
 		t.Errorf("%s: the answer shows %q: %.300s", a.asked, leak, a.body)
 	}

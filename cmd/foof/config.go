@@ -141,7 +141,7 @@ func unreadable(err error) []badSetting {
 // badSettings gathers what is wrong.
 type badSettings []badSetting
 
-func (b *badSettings) add(name, format string, args ...any) {
+func (b *badSettings) addf(name, format string, args ...any) {
 	*b = append(*b, badSetting{name, fmt.Sprintf(format, args...)})
 }
 
@@ -160,20 +160,20 @@ func (c config) checkSecrets(bad *badSettings) {
 	const generate = "for instance of `openssl rand -hex 32`"
 	for i, secret := range c.JWTSecrets {
 		if n := len(secret); n < token.MinSecret {
-			bad.add("FOOF_JWT_SECRETS", "has %d bytes in secret %d; it takes at least %d, %s", n, i+1, token.MinSecret, generate)
+			bad.addf("FOOF_JWT_SECRETS", "has %d bytes in secret %d; it takes at least %d, %s", n, i+1, token.MinSecret, generate)
 		}
 	}
 	if _, err := c.masterKey(); err != nil {
-		bad.add("FOOF_MASTER_KEY", "must be %d hexadecimal digits, %s", 2*vault.KeySize, generate)
+		bad.addf("FOOF_MASTER_KEY", "must be %d hexadecimal digits, %s", 2*vault.KeySize, generate)
 	}
 }
 
 func (c config) checkNumbers(bad *badSettings) {
 	if c.MinPassword < 1 || c.MinPassword > 128 {
-		bad.add("FOOF_MIN_PASSWORD", "must be from 1 to 128")
+		bad.addf("FOOF_MIN_PASSWORD", "must be from 1 to 128")
 	}
 	if c.StreamsPerAccount < 1 {
-		bad.add("FOOF_STREAMS_PER_ACCOUNT", "must be at least 1")
+		bad.addf("FOOF_STREAMS_PER_ACCOUNT", "must be at least 1")
 	}
 	for _, s := range []struct {
 		name  string
@@ -185,7 +185,7 @@ func (c config) checkNumbers(bad *badSettings) {
 		{"FOOF_MAILS_PER_DAY", c.MailsPerDay},
 	} {
 		if s.codes < 1 || s.codes > commands.MostCodes {
-			bad.add(s.name, "must be from 1 to %d", commands.MostCodes)
+			bad.addf(s.name, "must be from 1 to %d", commands.MostCodes)
 		}
 	}
 	for _, s := range []struct {
@@ -198,24 +198,24 @@ func (c config) checkNumbers(bad *badSettings) {
 		{"FOOF_HEARTBEAT", c.Heartbeat},
 	} {
 		if s.span <= 0 {
-			bad.add(s.name, "must be longer than nothing")
+			bad.addf(s.name, "must be longer than nothing")
 		}
 	}
 }
 
 func (c config) checkPlaces(bad *badSettings) {
 	if u, err := url.Parse(c.SMSWebhook); err != nil || u.Host == "" {
-		bad.add("FOOF_SMS_WEBHOOK", "must be a URL")
+		bad.addf("FOOF_SMS_WEBHOOK", "must be a URL")
 	}
 	for _, proxy := range c.TrustedProxies {
 		_, notAddress := netip.ParseAddr(proxy)
 		_, notNetwork := netip.ParsePrefix(proxy)
 		if notAddress != nil && notNetwork != nil {
-			bad.add("FOOF_TRUSTED_PROXIES", "has %q, which is neither an address nor a network", proxy)
+			bad.addf("FOOF_TRUSTED_PROXIES", "has %q, which is neither an address nor a network", proxy)
 		}
 	}
 	if _, err := phone.NewNumbering(c.PhoneRegion); err != nil {
-		bad.add("FOOF_PHONE_REGION", "cannot be used: %v", err)
+		bad.addf("FOOF_PHONE_REGION", "cannot be used: %v", err)
 	}
 }
 
@@ -227,41 +227,41 @@ func (c config) checkMail(bad *badSettings) {
 		{"FOOF_MAIL_FROM", c.MailFrom}, {"FOOF_CAMPUS_DOMAIN", c.CampusDomain}, {"FOOF_PUBLIC_URL", c.PublicURL},
 	} {
 		if c.SMTPURL != "" && s.value == "" {
-			bad.add(s.name, "is not set, and FOOF_SMTP_URL is")
+			bad.addf(s.name, "is not set, and FOOF_SMTP_URL is")
 		}
 	}
 	if c.SMTPURL != "" && c.MailFrom != "" {
 		if _, err := mail.NewSMTP(string(c.SMTPURL), c.MailFrom); err != nil {
-			bad.add("FOOF_SMTP_URL", "or FOOF_MAIL_FROM cannot be used: %v", err)
+			bad.addf("FOOF_SMTP_URL", "or FOOF_MAIL_FROM cannot be used: %v", err)
 		}
 	}
 	if c.CampusDomain != "" && (!domainForm.MatchString(c.CampusDomain) || len(c.CampusDomain) > 180) {
-		bad.add("FOOF_CAMPUS_DOMAIN", "must be a domain")
+		bad.addf("FOOF_CAMPUS_DOMAIN", "must be a domain")
 	}
 	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" &&
 		(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil) {
-		bad.add("FOOF_PUBLIC_URL", "must be a URL like https://foof.example")
+		bad.addf("FOOF_PUBLIC_URL", "must be a URL like https://foof.example")
 	}
 }
 
 func (c config) checkImages(bad *badSettings) {
 	const leastPixels, mostPixels = 1_000_000, 1_000_000_000
 	if c.ImagePixels < leastPixels || c.ImagePixels > mostPixels {
-		bad.add("FOOF_IMAGE_PIXELS", "must be from %d to %d", leastPixels, mostPixels)
+		bad.addf("FOOF_IMAGE_PIXELS", "must be from %d to %d", leastPixels, mostPixels)
 	}
 	bucket, _, inS3 := c.imagesBucket()
 	if !inS3 {
 		return
 	}
 	if bucket == "" {
-		bad.add("FOOF_IMAGES", "must name a bucket, as in s3://bucket/prefix")
+		bad.addf("FOOF_IMAGES", "must name a bucket, as in s3://bucket/prefix")
 	}
 	u, err := url.Parse(c.S3Endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
-		bad.add("FOOF_S3_ENDPOINT", "must be a URL of https or http, without a path")
+		bad.addf("FOOF_S3_ENDPOINT", "must be a URL of https or http, without a path")
 	}
 	if c.S3AccessKey == "" || c.S3SecretKey == "" {
-		bad.add("FOOF_S3_ACCESS_KEY", "and FOOF_S3_SECRET_KEY must be set, as FOOF_IMAGES is in S3")
+		bad.addf("FOOF_S3_ACCESS_KEY", "and FOOF_S3_SECRET_KEY must be set, as FOOF_IMAGES is in S3")
 	}
 }
 

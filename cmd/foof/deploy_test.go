@@ -195,7 +195,7 @@ func TestDeployed(t *testing.T) { //nolint:tparallel // one after the other, on 
 	d := deploy(t)
 	walkReadme(t, d.url) // first, as it counts items from 1
 	p := d.register(t)
-	for _, c := range []struct { //nolint:paralleltest // as above
+	for _, c := range []struct {
 		name string
 		test func(*testing.T, *deployment, *person)
 	}{

@@ -84,28 +84,27 @@ func TestTheOldDocument(t *testing.T) { //nolint:tparallel // one step after the
 		"note": "然而并没什么描述", "sold": -1, "to": null}]`
 	const uploaded = `{"status": "success", "imgurl": ["image\\item\\0.37298177116166853.jpg"]}`
 	const success = `{"status": "success"}`
-	step := func(name string, walk func(t *testing.T)) { t.Run(name, walk) }
 
-	step("users: public query", func(t *testing.T) {
+	t.Run("users: public query", func(t *testing.T) {
 		s.user(t, ann.id).sampled(t, `{"uuid": 1, "username": "新手咸鱼人员", "avatarurl": "image\\avatar\\default.jpg", "verified": 0, "score": 10,
 			"info": "这家伙很懒，什么都没有写>^<", "status": "success"}`).is(t, http.StatusOK, object{
 			"uuid": ann.id, "username": "新手咸鱼人员", "avatarurl": `image\avatar\default.jpg`, "verified": 0, "score": 10,
 			"info": "这家伙很懒，什么都没有写>^<", "status": "success",
 		})
 	})
-	step("users: me", func(t *testing.T) {
+	t.Run("users: me", func(t *testing.T) {
 		ann.post(t, "/user/me", fields{}).sampled(t, `{"uuid": 1, "username": "新手咸鱼人员", "phonenumner": "1", "idcard": "", "studentid": "0",
 			"address": "", "avatarurl": "image\\avatar\\default.jpg", "verified": 0, "score": 10, "info": "这家伙很懒，什么都没有写>^<", "status": "success"}`)
 		s.post(t, "/user/me", fields{"token": "wrong"}).forbidden(t)
 	})
-	step("users: published", func(t *testing.T) {
+	t.Run("users: published", func(t *testing.T) {
 		s.post(t, "/user/published", fields{"uuid": fmt.Sprint(ann.id)}).sampled(t, items)
 	})
-	step("users: finished", func(t *testing.T) {
+	t.Run("users: finished", func(t *testing.T) {
 		ann.post(t, "/user/finished", fields{}).sampled(t, `[{"itemid": 3, "uuid": 1, "title": "432", "type": 798, "price": 987, "imgurl": "987",
 			"depreciation": 798, "note": "987", "sold": -2, "to": 1}]`)
 	})
-	step("users: login", func(t *testing.T) {
+	t.Run("users: login", func(t *testing.T) {
 		a := s.post(t, "/user/login", fields{"phonenumber": ann.number, "password": ann.password})
 		a.sampled(t, `{"status": "success", "info": {"uuid": 1, "username": "新手咸鱼人员", "phonenumber": "1", "idcard": "", "studentid": "0",
 			"address": "", "avatarurl": "image\\avatar\\default.jpg", "verified": 0, "score": 10, "info": "这家伙很懒，什么都没有写>^<"}, "token": "eyJ"}`)
@@ -116,7 +115,7 @@ func TestTheOldDocument(t *testing.T) { //nolint:tparallel // one step after the
 		s.post(t, "/user/login", fields{"phonenumber": ann.number, "password": "1"}).
 			sampled(t, `{"status": "failure", "info": "password incorrect"}`).failed(t, "password incorrect")
 	})
-	step("users: register", func(t *testing.T) {
+	t.Run("users: register", func(t *testing.T) {
 		number := newNumber()
 		code := s.code(t, number)
 		form := fields{"phonenumber": number, "verifycode": code, "password": "correct-horse"}
@@ -125,10 +124,10 @@ func TestTheOldDocument(t *testing.T) { //nolint:tparallel // one step after the
 		s.post(t, "/user/register", form.with("verifycode", s.code(t, number))).
 			sampled(t, `{"status":"failure","info":"phone number already token"}`).failed(t, "phone number already token")
 	})
-	step("users: require verify code (phone number)", func(t *testing.T) {
+	t.Run("users: require verify code (phone number)", func(t *testing.T) {
 		s.post(t, "/user/requirecode", fields{"phonenumber": newNumber()}).sampled(t, success)
 	})
-	step("users: upload avatar", func(t *testing.T) {
+	t.Run("users: upload avatar", func(t *testing.T) {
 		picture := file{"file", "800px-%E5%8D%83%E6%81%8B.jpg", "image/jpg", asJPEG(plate(800, 600, blue))}
 		paths := ann.upload(t, "/user/avatar", picture).sampled(t, uploaded).paths(t)
 		if got := s.user(t, ann.id).text(t, "avatarurl"); len(paths) != 1 || got != paths[0] {
@@ -136,7 +135,7 @@ func TestTheOldDocument(t *testing.T) { //nolint:tparallel // one step after the
 		}
 		(&person{service: s, token: "wrong"}).upload(t, "/user/avatar", picture).forbidden(t)
 	})
-	step("users: modify", func(t *testing.T) {
+	t.Run("users: modify", func(t *testing.T) {
 		form := fields{"username": "wakamiyaEve", "idcard": "1", "studentid": "2", "address": "M3c", "info": "no"}
 		ann.post(t, "/user/modify", form).sampled(t, success)
 		s.post(t, "/user/modify", form.with("token", "wrong")).forbidden(t)
@@ -148,23 +147,23 @@ func TestTheOldDocument(t *testing.T) { //nolint:tparallel // one step after the
 			t.Errorf("the address is %q", got)
 		}
 	})
-	step("users: require verify code (email)", func(t *testing.T) {
+	t.Run("users: require verify code (email)", func(t *testing.T) {
 		ann.post(t, "/user/mail/verify", fields{}).sampled(t, success)
 	})
-	step("users: verify code (mail)", func(t *testing.T) {
+	t.Run("users: verify code (mail)", func(t *testing.T) {
 		s.follow(t, s.mailed(t, "2@campus.example")[0]).sampled(t, success)
 		if got := s.user(t, ann.id).number(t, "verified"); got != 1 {
 			t.Errorf("verified is %d", got)
 		}
 	})
-	step("items: query", func(t *testing.T) {
+	t.Run("items: query", func(t *testing.T) {
 		s.item(t, 1).sampled(t, `{"itemid": 1, "uuid": 1, "title": "432", "type": 798, "price": 987, "imgurl": "987", "depreciation": 798, "note": "987",
 			"sold": 987, "to": null, "status": "success"}`)
 		s.item(t, 4).sampled(t, `{"itemid": 1, "uuid": 1, "title": "432", "type": 798, "price": 987, "imgurl": "987", "depreciation": 798, "note": "987",
 			"sold": 987, "to": 0, "status": "success"}`)
 		s.item(t, 999).sampled(t, `{"status": "none"}`).none(t)
 	})
-	step("items: add", func(t *testing.T) {
+	t.Run("items: add", func(t *testing.T) {
 		form := fields{
 			"title": "未命名商品1", "type": "1", "price": "1.23", "depreciation": "99", "note": "然而并没什么描述", "sold": "-1",
 			"imgurl": `[    "image\\item\\0.35113526938054584.jpg",    "image\\item\\0.5106340873338395.jpg"   ]`,
@@ -175,7 +174,7 @@ func TestTheOldDocument(t *testing.T) { //nolint:tparallel // one step after the
 		}
 		s.post(t, "/item/add", form.with("token", "wrong")).forbidden(t)
 	})
-	step("items: upload image", func(t *testing.T) {
+	t.Run("items: upload image", func(t *testing.T) {
 		var files []file
 		for i, name := range []string{"Hoshikawa_Hotaru.png", "23984.png", "24370.png", "53-098.png"} {
 			files = append(files, file{fmt.Sprint("file", i), name, "image/png", aPicture})
@@ -187,7 +186,7 @@ func TestTheOldDocument(t *testing.T) { //nolint:tparallel // one step after the
 		ann.upload(t, "/item/image", files...).tooLarge(t)
 		(&person{service: s, token: "wrong"}).upload(t, "/item/image", files[0]).forbidden(t)
 	})
-	step("items: modify", func(t *testing.T) {
+	t.Run("items: modify", func(t *testing.T) {
 		form := fields{
 			"itemid": "1", "title": "小米充电宝", "type": "2", "price": "299.9", "depreciatione": "98", "note": "一块钱四个", "sold": "-1",
 			"imgurl": `{"imgurl": [    "image\\item\\0.21266930758871538.jpg"   ] }`,
@@ -199,34 +198,34 @@ func TestTheOldDocument(t *testing.T) { //nolint:tparallel // one step after the
 		})
 		s.postAs(t, multiPart, "/item/modify", form.with("token", "wrong")).forbidden(t)
 	})
-	step("items: trade", func(t *testing.T) {
+	t.Run("items: trade", func(t *testing.T) {
 		eve.postAs(t, multiPart, "/item/trade", fields{"itemid": "1"}).sampled(t, success)
 		eve.postAs(t, multiPart, "/item/trade", fields{"itemid": "1"}).
 			sampled(t, `{"status": "failure", "info": "item not availabe for trade"}`).failed(t, "item not availabe for trade")
 	})
-	step("favorites: query, after adding", func(t *testing.T) { // an empty list has no shape
+	t.Run("favorites: query, after adding", func(t *testing.T) { // an empty list has no shape
 		ann.post(t, "/fav/query", fields{}).is(t, http.StatusOK, `{"status":"success","res":[]}`)
 		ann.post(t, "/fav/add", fields{"data": "[3,1,2]"}).sampled(t, success)
 		ann.post(t, "/fav/query", fields{}).sampled(t, `{"status": "success", "res": [{"id": 5, "itemid": 3, "uuid": 1}]}`)
 	})
-	step("favorites: add", func(t *testing.T) {
+	t.Run("favorites: add", func(t *testing.T) {
 		ann.post(t, "/fav/add", fields{"data": "[1,2,3]"}).sampled(t, success)
 		ann.keeps(t, 3, 1, 2)
 	})
-	step("favorites: delete", func(t *testing.T) {
+	t.Run("favorites: delete", func(t *testing.T) {
 		ann.post(t, "/fav/delete", fields{"data": "[1,2,3]"}).sampled(t, success)
 		ann.keeps(t)
 	})
 	const messages = `{"status": "success", "data": [{"id": 2, "from": 1, "to": 1, "data": "hi, world.", "fetched": false,
 		"createdAt": "2019-09-04T14:29:05.000Z", "updatedAt": "2019-09-04T14:29:05.000Z"}]}`
-	step("message: send message", func(t *testing.T) {
+	t.Run("message: send message", func(t *testing.T) {
 		ann.post(t, "/user/chat/push", fields{"to": fmt.Sprint(ann.id), "data": "hi, world."}).sampled(t, success)
 	})
-	step("message: fetch new message", func(t *testing.T) {
+	t.Run("message: fetch new message", func(t *testing.T) {
 		says(t, "what is new", ann.post(t, "/user/chat/fetchnew", fields{}).sampled(t, messages).messages(t), "hi, world.")
 		says(t, "what is new then", ann.fetchNew(t))
 	})
-	step("message: fetch all message", func(t *testing.T) {
+	t.Run("message: fetch all message", func(t *testing.T) {
 		all := ann.post(t, "/user/chat/fetchall", fields{}).sampled(t, messages).messages(t)
 		if says(t, "all", all, "hi, world."); !all[0].Fetched {
 			t.Error("it was fetched before")

@@ -174,14 +174,14 @@ func (c config) checkOperation(bad *badSettings) {
 		below bool
 	}{{"FOOF_DRAIN", c.Drain < 0}, {"FOOF_READY_LAG_TIME", c.ReadyTime < 0}, {"FOOF_READY_LAG_EVENTS", c.ReadyEvents < 0}} {
 		if s.below {
-			bad.add(s.name, "must not be less than nothing")
+			bad.addf(s.name, "must not be less than nothing")
 		}
 	}
 	for _, s := range []struct{ name, url string }{
 		{"OTEL_EXPORTER_OTLP_ENDPOINT", c.Collector}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", c.TracesCollector},
 	} {
 		if u, err := url.Parse(s.url); s.url != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-			bad.add(s.name, "must be a URL, with http or https before it")
+			bad.addf(s.name, "must be a URL, with http or https before it")
 		}
 	}
 }
