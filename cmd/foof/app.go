@@ -48,6 +48,7 @@ type app struct {
 	reactors *feed.Router
 	sessions *readapi.Sessions
 	bell     *inbox.Bell
+	auth     *web.Auth
 	limits   limits
 	handler  http.Handler
 }
@@ -62,11 +63,58 @@ type surroundings struct {
 }
 
 // newApp puts the service together over a database that has been migrated. extra adds routes.
-func newApp(ctx context.Context, c config, around surroundings, extra ...func(*app) func(gin.IRouter)) (*app, error) {
+func newApp(ctx context.Context, c config, around surroundings, extra ...func(*app) func(gin.IRouter)) (_ *app, err error) {
 	master, err := c.masterKey()
 	if err != nil {
 		return nil, err
 	}
+	a := &app{config: c, operation: operation{metrics: metrics.New()}, bell: inbox.NewBell(c.StreamsPerAccount)}
+	if around.logger, err = a.startTracing(ctx, c, around.logger); err != nil {
+		return nil, err
+	}
+	a.logger = around.logger
+	if a.pool, err = connect(ctx, string(c.DatabaseURL), a.queries()); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.pool.Close()
+		}
+	}()
+	a.log = store.Open(a.pool)
+	secrets, err := vault.Open(ctx, a.pool, master)
+	if err != nil {
+		return nil, err
+	}
+	codec := events.NewCodec(events.Types, secrets)
+	progress := a.project(codec)
+	a.sessions = readapi.NewSessions(a.pool, a.log, codec, a.logger)
+	if err := a.react(codec, secrets, around); err != nil {
+		return nil, err
+	}
+	a.watch(c, a.pool, a.reactors.Readers())
+	a.count()
+	if err := a.limit(); err != nil {
+		return nil, err
+	}
+	routes, err := a.api(ctx, around, secrets, codec, progress)
+	if err != nil {
+		return nil, err
+	}
+	for _, add := range extra {
+		routes = append(routes, add(a))
+	}
+	if err := a.serve(routes, secrets); err != nil { //nolint:contextcheck // requests have their own
+		return nil, err
+	}
+	return a, nil
+}
+
+// api makes the routes of the two sides.
+func (a *app) api(
+	ctx context.Context, around surroundings, secrets *vault.Vault, codec *events.Codec, progress *projections.Progress,
+) ([]func(gin.IRouter), error) {
+	c := a.config
 	numbering, err := phone.NewNumbering(c.PhoneRegion)
 	if err != nil {
 		return nil, err
@@ -79,76 +127,44 @@ func newApp(ctx context.Context, c config, around surroundings, extra ...func(*a
 	if err != nil {
 		return nil, err
 	}
-	a := &app{config: c, operation: operation{metrics: metrics.New()}}
-	if around.logger, err = a.startTracing(ctx, c, around.logger); err != nil {
-		return nil, err
-	}
-	pool, err := connect(ctx, string(c.DatabaseURL), a.queries())
-	if err != nil {
-		return nil, err
-	}
-	a.logger, a.pool, a.log, a.bell = around.logger, pool, store.Open(pool), inbox.NewBell(c.StreamsPerAccount)
-	secrets, err := vault.Open(ctx, pool, master)
-	if err != nil {
-		pool.Close()
-		return nil, err
-	}
-	codec := events.NewCodec(events.Types, secrets)
-	progress := a.project(codec)
-	a.sessions = readapi.NewSessions(pool, a.log, codec, around.logger)
-	if err := a.react(codec, secrets, around); err != nil {
-		pool.Close()
-		return nil, err
-	}
-	a.watch(c, pool, a.reactors.Readers())
-	a.count()
-	if err := a.limit(); err != nil {
-		pool.Close()
-		return nil, err
-	}
-
-	messages := &inbox.Inbox{Pool: pool}
-	auth := &web.Auth{Signer: signer, TokensSince: a.sessions.TokensSince, PerAccount: a.limits.accounts}
+	a.auth = &web.Auth{Signer: signer, TokensSince: a.sessions.TokensSince, PerAccount: a.limits.accounts}
+	messages := &inbox.Inbox{Pool: a.pool}
 	reading := &readapi.API{
-		Pool: pool, Auth: auth, Signer: signer, Passwords: secrets, Phones: numbering, Images: pictures,
+		Pool: a.pool, Auth: a.auth, Signer: signer, Passwords: secrets, Phones: numbering, Images: pictures,
 		Inbox: messages, Bell: a.bell, Log: a.log, Await: progress.Await, Heartbeat: c.Heartbeat,
 		LoginsPerAddress: a.limits.logins, WrongPerNumber: a.limits.wrong,
 	}
 	writing := &writeapi.API{
-		Engine: a.engine(codec), Auth: auth, Vault: secrets, Tickets: secrets, Log: a.log,
+		Engine: a.engine(codec), Auth: a.auth, Vault: secrets, Tickets: secrets, Log: a.log,
 		Inbox: messages, Fetches: commands.NewTurns(), Phones: numbering, Images: pictures,
 		Await: func(ctx context.Context, position events.Position) error {
 			return errors.Join(progress.Await(ctx, position), a.sessions.Await(ctx, position))
 		},
 		Now:        around.now,
-		CodeLimits: c.codeLimits(), CodesPerAddress: a.limits.codes, MinPassword: c.MinPassword, Logger: around.logger,
+		CodeLimits: c.codeLimits(), CodesPerAddress: a.limits.codes, MinPassword: c.MinPassword, Logger: a.logger,
 	}
 	if around.mails != nil {
 		writing.CampusDomain, writing.MailLimits = c.CampusDomain, c.mailLimits()
 	}
+	return []func(gin.IRouter){reading.Routes, writing.Routes}, nil
+}
+
+// serve prepares to answer at these routes, and at those that describe the service and tell how it is.
+func (a *app) serve(routes []func(gin.IRouter), secrets *vault.Vault) error {
 	describing, err := openapi.Routes()
 	if err != nil {
-		pool.Close()
-		return nil, err
+		return err
 	}
-	routes := []func(gin.IRouter){reading.Routes, writing.Routes, describing}
-	if c.AdminAddr == "" {
+	routes = append(routes, describing)
+	if a.config.AdminAddr == "" {
 		routes = append(routes, a.routes)
 	}
-	for _, add := range extra {
-		routes = append(routes, add(a))
-	}
-	repeats := &once.Once{Pool: pool, Auth: auth, Sealer: secrets, Logger: around.logger}
-	options := web.Options{
-		Logger: around.logger, TrustedProxies: c.TrustedProxies, Timeout: c.RequestTimeout,
+	repeats := &once.Once{Pool: a.pool, Auth: a.auth, Sealer: secrets, Logger: a.logger}
+	a.handler, err = web.New(web.Options{
+		Logger: a.logger, TrustedProxies: a.config.TrustedProxies, Timeout: a.config.RequestTimeout,
 		Around: a.around(), PerAddress: a.limits.addresses, Within: []gin.HandlerFunc{repeats.Handle},
-	}
-	a.handler, err = web.New(options, routes...) //nolint:contextcheck // requests have their own
-	if err != nil {
-		pool.Close()
-		return nil, err
-	}
-	return a, nil
+	}, routes...)
+	return err
 }
 
 // limits are how often one may do what, in this process.

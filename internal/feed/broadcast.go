@@ -2,10 +2,8 @@ package feed
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"log/slog"
-	"sync"
 
 	"foof/events"
 
@@ -22,60 +20,24 @@ type LogEnd interface {
 // order of the log, one at a time. It remembers nothing between runs, and what went wrong does not keep it from going on: it
 // is for those who are there to hear it. It is safe for concurrent use.
 type Broadcast struct {
-	log    LogEnd
-	types  map[string]bool
-	logger *slog.Logger
+	*subscriptions
 
-	mu      sync.Mutex
-	closing context.Context //nolint:containedctx // Watermill's contract: Close ends all subscriptions
-	close   context.CancelFunc
-	running sync.WaitGroup
+	log LogEnd
 }
 
 // NewBroadcast makes a subscriber to the events of these types.
 func NewBroadcast(log LogEnd, logger *slog.Logger, types ...string) *Broadcast {
-	b := &Broadcast{log: log, types: map[string]bool{}, logger: logger}
-	for _, t := range types {
-		b.types[t] = true
-	}
-	b.closing, b.close = context.WithCancel(context.Background())
-	return b
+	return &Broadcast{subscriptions: newSubscriptions(logger, types), log: log}
 }
 
-// Subscribe implements message.Subscriber. The topic has no meaning. The channel is closed when ctx ends or the subscriber is
-// closed.
-func (b *Broadcast) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closing.Err() != nil {
-		return nil, errors.New("feed: the subscriber is closed")
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(b.closing, cancel) //nolint:contextcheck // it ends with either of the two
-	messages := make(chan *message.Message)
-	b.running.Go(func() {
-		defer cancel()
-		defer stop()
-		defer close(messages)
-		position := events.Position(-1) // where it begins is not known yet
-		for ctx.Err() == nil {
-			var err error
-			if position, err = b.follow(ctx, position, messages); err != nil && ctx.Err() == nil {
-				b.logger.ErrorContext(ctx, "broadcast interrupted", slog.Any("error", err), slog.Duration("again_in", pause))
-				wait(ctx, pause)
-			}
-		}
+// Subscribe implements message.Subscriber. The name has no meaning but for the log of the process. The channel is closed when ctx
+// ends or the subscriber is closed.
+func (b *Broadcast) Subscribe(ctx context.Context, name string) (<-chan *message.Message, error) {
+	position := events.Position(-1) // where it begins is not known yet
+	return b.begin(ctx, name, func(ctx context.Context, messages chan<- *message.Message) (err error) {
+		position, err = b.follow(ctx, position, messages)
+		return err
 	})
-	return messages, nil
-}
-
-// Close implements message.Subscriber: it ends all subscriptions and returns when they have ended. It may be repeated.
-func (b *Broadcast) Close() error {
-	b.mu.Lock()
-	b.close()
-	b.mu.Unlock()
-	b.running.Wait()
-	return nil
 }
 
 // follow hands on what comes after position, or after the head as it is now. It returns how far it came.

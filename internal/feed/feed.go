@@ -33,64 +33,22 @@ type Log interface {
 // What was handled and not yet remembered when the process ended comes again too. Beside that, and at the same time, comes what
 // an operator wants handled again. It is safe for concurrent use.
 type Subscriber struct {
-	log    Log
-	types  map[string]bool
-	logger *slog.Logger
-	poison *Poison // whose events are replayed; nil: none
+	*subscriptions
 
-	mu      sync.Mutex      // held where a subscription begins and where closing does, so that one comes first
-	closing context.Context //nolint:containedctx // Watermill's contract: Close ends all subscriptions
-	close   context.CancelFunc
-	running sync.WaitGroup
+	log    Log
+	poison *Poison // whose events are replayed; nil: none
 }
 
 // NewSubscriber makes a subscriber to the events of these types.
 func NewSubscriber(log Log, logger *slog.Logger, types ...string) *Subscriber {
-	s := &Subscriber{log: log, types: map[string]bool{}, logger: logger}
-	for _, t := range types {
-		s.types[t] = true
-	}
-	s.closing, s.close = context.WithCancel(context.Background())
-	return s
+	return &Subscriber{subscriptions: newSubscriptions(logger, types), log: log}
 }
-
-const (
-	pageSize = 500
-	pause    = time.Second // before what went wrong is tried again
-)
 
 // Subscribe implements message.Subscriber. The channel is closed when ctx ends or the subscriber is closed.
 func (s *Subscriber) Subscribe(ctx context.Context, reader string) (<-chan *message.Message, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing.Err() != nil {
-		return nil, errors.New("feed: the subscriber is closed")
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.closing, cancel) //nolint:contextcheck // it ends with either of the two
-	messages := make(chan *message.Message)
-	s.running.Go(func() {
-		defer cancel()
-		defer stop()
-		defer close(messages)
-		for ctx.Err() == nil {
-			if err := s.follow(ctx, reader, messages); err != nil && ctx.Err() == nil {
-				s.logger.ErrorContext(ctx, "feed interrupted",
-					slog.String("reader", reader), slog.Any("error", err), slog.Duration("again_in", pause))
-				wait(ctx, pause)
-			}
-		}
+	return s.begin(ctx, reader, func(ctx context.Context, messages chan<- *message.Message) error {
+		return s.follow(ctx, reader, messages)
 	})
-	return messages, nil
-}
-
-// Close implements message.Subscriber: it ends all subscriptions and returns when they have ended. It may be repeated.
-func (s *Subscriber) Close() error {
-	s.mu.Lock()
-	s.close()
-	s.mu.Unlock()
-	s.running.Wait()
-	return nil
 }
 
 func (s *Subscriber) follow(ctx context.Context, reader string, messages chan<- *message.Message) error {
