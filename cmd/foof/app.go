@@ -309,6 +309,9 @@ func connect(ctx context.Context, databaseURL string, tracer pgx.QueryTracer) (*
 	}
 	pc.ConnConfig.RuntimeParams["role"] = "foof_service"
 	pc.ConnConfig.RuntimeParams["application_name"] = "foof"
+	// Every question that the service asks has its index. A plan that was made while a table was empty reads the whole of it, and is
+	// kept until the table is analyzed: in a new database each command would read the log from its beginning.
+	pc.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
 	pc.ConnConfig.ConnectTimeout = 5 * time.Second
 	pc.ConnConfig.Tracer = tracer
 	pc.MaxConns = max(pc.MaxConns, 16)

@@ -86,6 +86,12 @@ func TestEverythingIsWired(t *testing.T) {
 			t.Errorf("%d checkpoints, for %d readers", n, len(projections.All)+len(reactors))
 		}
 	})
+	t.Run("the service reads by indexes, whatever PostgreSQL knows of its tables yet", func(t *testing.T) {
+		t.Parallel()
+		if setting := value[string](t, s.app.pool, `show enable_seqscan`); setting != "off" {
+			t.Errorf("enable_seqscan is %s", setting)
+		}
+	})
 	t.Run("each route answers", func(t *testing.T) {
 		t.Parallel()
 		for _, route := range routes(t, s) {
