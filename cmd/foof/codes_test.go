@@ -64,6 +64,16 @@ func TestRequiringACode(t *testing.T) {
 			"to": number, "channel": "sms", "body": first["body"], "code": code, "link": "", "at": first["at"],
 		}})
 	})
+	t.Run("shows it to who writes a + in a query as it is", func(t *testing.T) {
+		t.Parallel()
+		number := "+" + newNumber()
+		s.post(t, "/user/requirecode", fields{"phonenumber": number}).succeeded(t)
+		for _, spelled := range []string{number, strings.Replace(number, "+", "%2B", 1)} {
+			if sent, ok := s.get(t, "/dev/outbox?to="+spelled).json(t).([]any); !ok || len(sent) != 1 {
+				t.Errorf("to %s: %v", spelled, sent)
+			}
+		}
+	})
 	t.Run("answers alike whether the number is known or not", func(t *testing.T) {
 		t.Parallel()
 		p := s.register(t)

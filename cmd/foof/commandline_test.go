@@ -74,6 +74,7 @@ func TestCommandLinesThatAreNone(t *testing.T) {
 		"dev --addr":                      `--addr: expected string value`,
 		"dev --addr nowhere":              `cannot listen on nowhere`,
 		"dev --addr 192.0.2.1:80":         `cannot listen on 192.0.2.1:80`,
+		"dev --data=":                     `--data must name a folder`,
 		"migrate up --database-url postgres://foof:" + hiddenPassword + "@127.0.0.1:1/foof": `connect to PostgreSQL`,
 		"migrate up --database-url mysql://foof:" + hiddenPassword + "@127.0.0.1/foof":      `connect to PostgreSQL: cannot parse`,
 	} {

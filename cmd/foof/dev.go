@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"foof/internal/localpg"
@@ -37,6 +38,9 @@ and per account are off. Ctrl-C stops all of it. To begin anew, delete the folde
 
 // Run serves until ctx ends.
 func (d devCommand) Run(ctx context.Context, t terminal) (err error) {
+	if d.Data == "" { // "$UNSET": not whatever folder this happens to be
+		return errors.New("--data must name a folder")
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.Addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; --addr takes another address", d.Addr, err)
@@ -162,7 +166,11 @@ func devRoutes(messages *outbox.Outbox) func(*app) func(gin.IRouter) {
 			if err := reactors.Await(ctx, head); err != nil { // so that what was asked for before is there
 				return err
 			}
-			web.Answer(c, messages.Messages(c.Query("to")))
+			to := c.Query("to")
+			if digits, abroad := strings.CutPrefix(to, " "); abroad { // a + that was not written as %2B
+				to = "+" + digits
+			}
+			web.Answer(c, messages.Messages(to))
 			return nil
 		}
 		return func(r gin.IRouter) { r.GET("/dev/outbox", web.Handle(show)) }
