@@ -54,6 +54,9 @@ func TestHealth(t *testing.T) {
 		if a.header.Get("Retry-After") == "" {
 			t.Error("/readyz does not say when to ask again")
 		}
+		until(t, "the log says why", func() bool {
+			return strings.Contains(s.said.String(), `"route":"/readyz","status":503`) && strings.Contains(s.said.String(), `"error":"database: not reachable"`)
+		})
 		if _, _, err := ran(t, "health", "--ready", "--url", s.url); err == nil || !strings.Contains(err.Error(), "database: not reachable (503") {
 			t.Errorf("foof health --ready: %v", err)
 		}

@@ -68,13 +68,15 @@ func (r *Ready) readyz(c *gin.Context) error {
 		}{web.Succeeded(), p})
 		return nil
 	}
+	info := strings.Join(wrong, "; ")
+	_ = c.Error(errors.New(info)) // for the log
 	c.Header("Retry-After", strconv.Itoa(int(again/time.Second)))
 	c.PureJSON(http.StatusServiceUnavailable, struct {
 		web.Outcome
 
 		Info  string `json:"info"`
 		Parts parts  `json:"parts"`
-	}{web.Outcome{Status: "failure"}, strings.Join(wrong, "; "), p})
+	}{web.Outcome{Status: "failure"}, info, p})
 	return nil
 }
 
