@@ -28,7 +28,7 @@ type config struct {
 	DatabaseURL secret `env:"DATABASE_URL,required,notEmpty" help:"The PostgreSQL that has everything: a URL or DSN as libpq takes it, with several hosts for failover."`
 	Addr        string `env:"FOOF_ADDR" envDefault:":8080" help:"The address to listen on."`
 
-	JWTSecrets    []secret      `env:"FOOF_JWT_SECRETS,required,notEmpty" help:"What tokens are signed with: at least 32 bytes. Several with commas between: the first signs, all are good for checking, so that a new one can be put in front of an old one, and the old one taken away when its tokens have expired."`
+	JWTSecrets    []secret      `env:"FOOF_JWT_SECRETS,required,notEmpty" help:"What tokens are signed with: at least 32 bytes. Several with commas between: the first signs, all are good for checking. To change it: old,new in all processes, then new,old in all, then, when the old one's tokens have expired, new."`
 	MasterKey     secret        `env:"FOOF_MASTER_KEY,required,notEmpty" help:"What all other keys are wrapped with: 64 hexadecimal digits. Without it personal data in the database is noise."`
 	TokenLifetime time.Duration `env:"FOOF_TOKEN_LIFETIME" envDefault:"720h" help:"How long a token is good for."`
 	MinPassword   int           `env:"FOOF_MIN_PASSWORD" envDefault:"8" help:"How many characters a password has at least."`

@@ -92,6 +92,7 @@ func TestSecretsOfTokensRotate(t *testing.T) {
 	fresh := "fresh-secret-of-at-least-32-bytes"
 	before := start(t, over(dsn))
 	p := before.register(t)
+	told := start(t, over(dsn), setting("FOOF_JWT_SECRETS", testSecret+","+fresh))
 	during := start(t, over(dsn), setting("FOOF_JWT_SECRETS", fresh+","+testSecret))
 	after := start(t, over(dsn), setting("FOOF_JWT_SECRETS", fresh))
 
@@ -103,6 +104,10 @@ func TestSecretsOfTokensRotate(t *testing.T) {
 	again.login(t)
 	again.via(after).post(t, "/user/me", fields{}).number(t, "uuid")
 	again.via(before).post(t, "/user/me", fields{}).forbidden(t)
+	again.via(told).post(t, "/user/me", fields{}).number(t, "uuid") // which is why all are told before any signs with it
+	early := p.via(told)
+	early.login(t)
+	early.via(before).post(t, "/user/me", fields{}).number(t, "uuid")
 }
 
 // TestTokensAreRevokedEverywhere holds two services over one database to it: what is revoked at one is soon at the other, which
