@@ -81,10 +81,15 @@ type secret string
 
 const unprinted = "[secret]"
 
-func (secret) String() string               { return unprinted }
-func (secret) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, unprinted) }
-func (secret) LogValue() slog.Value         { return slog.StringValue(unprinted) }
-func (secret) MarshalText() ([]byte, error) { return []byte(unprinted), nil } //nolint:unparam // the interface has it
+func (s secret) String() string {
+	if s == "" {
+		return "" // so that one sees what is not set
+	}
+	return unprinted
+}
+func (s secret) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, s.String()) }
+func (s secret) LogValue() slog.Value         { return slog.StringValue(s.String()) }
+func (s secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil } //nolint:unparam // the interface has it
 
 // configFrom reads a configuration from an environment, and checks it. The error names every setting that is wrong.
 func configFrom(environment map[string]string) (config, error) {

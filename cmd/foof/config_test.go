@@ -189,6 +189,17 @@ func TestConfigurationHasDefaults(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotSetIsNotPrintedAsASecret(t *testing.T) {
+	t.Parallel()
+	c, err := configFrom(rightEnvironment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprintf("%+v", c); !strings.Contains(text, " SMTPURL: ") || !strings.Contains(text, " MasterKey:"+unprinted) {
+		t.Errorf("without mail: %s", text)
+	}
+}
+
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	t.Parallel()
 	environment := rightEnvironment()
