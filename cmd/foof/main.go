@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -55,7 +56,16 @@ func run(ctx context.Context, t terminal, args []string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w; see foof --help", err)
+		return fmt.Errorf("%w; see %s --help", err, reached(err))
 	}
 	return command.Run()
+}
+
+// reached is the command that a command line named before it went wrong.
+func reached(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
+		return wrong.Context.Selected().FullPath()
+	}
+	return "foof"
 }
