@@ -224,10 +224,10 @@ func (t *tee) keep(p []byte, err error) {
 	}
 }
 
-// worthKeeping tells whether the request would be answered the same way another time: not if the service failed, or if somebody
-// has to wait or to log in.
+// worthKeeping tells whether the request would be answered the same way another time: not if the service failed, if somebody
+// has to wait or to log in, or if nobody was there to be answered.
 func (t *tee) worthKeeping() bool {
 	status := t.Status()
 	return t.Written() && !t.lost && status < http.StatusInternalServerError &&
-		status != http.StatusTooManyRequests && status != http.StatusForbidden
+		status != http.StatusTooManyRequests && status != http.StatusForbidden && status != web.StatusClientGone
 }
