@@ -84,6 +84,7 @@ func (o *Once) handle(c *gin.Context) error {
 	c.Request = c.Request.WithContext(web.WithCommand(ctx, mine.command))
 	defer o.settle(ctx, r, mine.command, tee)
 	c.Next()
+	tee.whole = len(c.Errors) == 0
 	return nil
 }
 
@@ -196,8 +197,9 @@ func (o *Once) settle(ctx context.Context, r request, command uuid.UUID, t *tee)
 type tee struct {
 	gin.ResponseWriter
 
-	body []byte
-	lost bool // some of it was not kept
+	body  []byte
+	lost  bool // some of it was not kept
+	whole bool // it did not break off, by an error or a panic
 }
 
 // Unwrap is for http.ResponseController.
@@ -228,6 +230,6 @@ func (t *tee) keep(p []byte, err error) {
 // has to wait or to log in, or if nobody was there to be answered.
 func (t *tee) worthKeeping() bool {
 	status := t.Status()
-	return t.Written() && !t.lost && status < http.StatusInternalServerError &&
+	return t.Written() && t.whole && !t.lost && status < http.StatusInternalServerError &&
 		status != http.StatusTooManyRequests && status != http.StatusForbidden && status != web.StatusClientGone
 }
