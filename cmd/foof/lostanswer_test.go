@@ -21,7 +21,7 @@ func TestWhoGoesAwayIsAnsweredNextTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // it may be over
+	defer tx.Rollback(context.WithoutCancel(t.Context()))                              //nolint:errcheck // it may be over
 	if _, err := tx.Exec(patience(t), `select from log_head for update`); err != nil { // no append gets through
 		t.Fatal(err)
 	}

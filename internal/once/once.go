@@ -26,8 +26,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Sealer keeps answers from those who read the table: they may hold what is personal.
+// Sealer keeps requests and answers from those who read the table: they may hold what is personal, and passwords.
 type Sealer interface {
+	RequestIndex(sum [32]byte) []byte
 	SealAnswer(plain []byte, command string) []byte
 	OpenAnswer(sealed []byte, command string) ([]byte, error)
 }
@@ -67,7 +68,7 @@ func (o *Once) handle(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	r := request{caller: o.Auth.Sender(c, f), key: key, sum: f.Sum(c.FullPath(), "token")}
+	r := request{caller: o.Auth.Sender(c, f), key: key, sum: o.Sealer.RequestIndex(f.Sum(c.FullPath(), "token"))}
 	ctx := c.Request.Context()
 	mine, err := o.begin(ctx, r)
 	if err != nil {
@@ -92,7 +93,7 @@ func (o *Once) handle(c *gin.Context) error {
 type request struct {
 	caller events.UserID
 	key    string
-	sum    [32]byte
+	sum    []byte
 }
 
 // work is what is known of a request: its answer, or that it is ours to carry out, or neither, while somebody else is at it.
@@ -115,7 +116,7 @@ func (o *Once) begin(ctx context.Context, r request) (work, error) {
 		if err != nil {
 			return work{}, fmt.Errorf("draw a command id: %w", err)
 		}
-		tag, err := o.Pool.Exec(ctx, insert, r.caller, r.key, r.sum[:], command)
+		tag, err := o.Pool.Exec(ctx, insert, r.caller, r.key, r.sum, command)
 		if err != nil {
 			return work{}, fmt.Errorf("begin an answer: %w", err)
 		}
@@ -156,7 +157,7 @@ func (o *Once) find(ctx context.Context, r request) (w work, err error) {
 		return w, nil
 	case err != nil:
 		return w, fmt.Errorf("find an answer: %w", err)
-	case subtle.ConstantTimeCompare(sum, r.sum[:]) == 0:
+	case subtle.ConstantTimeCompare(sum, r.sum) == 0:
 		return w, fault.ErrMismatch
 	case status != nil:
 		w.answered, w.status = true, *status
