@@ -3,6 +3,7 @@ package writeapi
 import (
 	"context"
 	"math"
+	"slices"
 
 	"foof/commands"
 	"foof/events"
@@ -49,35 +50,15 @@ func (a *API) pushMessage(c *gin.Context) error {
 	return nil
 }
 
-// fetchNew hands out what nobody has fetched yet. The read model says which messages may be it, and the log which of them are:
-// where another fetch was faster, it looks for more.
+// fetchNew hands out what nobody has fetched yet.
 func (a *API) fetchNew(c *gin.Context) error {
 	_, user, err := a.Auth.Form(c)
 	if err != nil {
 		return err
 	}
-	ctx := c.Request.Context()
-	done, err := a.Fetches.Take(ctx, user.Stream()) // or all who wait would be after the same messages
+	mine, err := a.handOut(c.Request.Context(), user)
 	if err != nil {
 		return err
-	}
-	defer done()
-	mine := []inbox.Message{}
-	for len(mine) == 0 {
-		ids, err := a.Inbox.Unfetched(ctx, user)
-		if err != nil {
-			return err
-		}
-		facts, err := decide(ctx, a, user, commands.FetchMessages{User: user, Messages: ids, At: a.Now()})
-		if err != nil {
-			return err
-		}
-		if len(ids) == 0 && len(facts) == 0 { // there may be facts of the same request, sent before
-			break
-		}
-		if mine, err = a.Inbox.Messages(ctx, fetched(facts)); err != nil {
-			return err
-		}
 	}
 	for i := range mine { // as they were before
 		mine[i].Fetched, mine[i].UpdatedAt = false, mine[i].CreatedAt
@@ -88,6 +69,33 @@ func (a *API) fetchNew(c *gin.Context) error {
 		Data []inbox.Message `json:"data"`
 	}{web.Succeeded(), mine})
 	return nil
+}
+
+// handOut marks new messages as fetched, and gives them. The read model says which messages may be new, and the log which of them
+// are: where another fetch was faster, it looks for more, unless the read model has nothing else to say.
+func (a *API) handOut(ctx context.Context, user events.UserID) ([]inbox.Message, error) {
+	done, err := a.Fetches.Take(ctx, user.Stream()) // or all who wait would be after the same messages
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	for before := []events.MessageID(nil); ; {
+		ids, err := a.Inbox.Unfetched(ctx, user)
+		if err != nil {
+			return nil, err
+		}
+		facts, err := decide(ctx, a, user, commands.FetchMessages{User: user, Messages: ids, At: a.Now()})
+		if err != nil {
+			return nil, err
+		}
+		if len(facts) == 0 && slices.Equal(ids, before) { // there may be facts of the same request, sent before
+			return []inbox.Message{}, nil
+		}
+		if mine, err := a.Inbox.Messages(ctx, fetched(facts)); err != nil || len(mine) > 0 {
+			return mine, err
+		}
+		before = ids
+	}
 }
 
 func fetched(facts []events.Event) []events.MessageID {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	body "foof/internal/form"
 	"foof/internal/pgtest"
 
 	"github.com/google/uuid"
@@ -133,6 +134,16 @@ func TestARequestWithAKeyIsCarriedOutOnce(t *testing.T) { //nolint:tparallel // 
 		const sql = `select count(*) from answers where position(convert_to('success', 'UTF8') in body) > 0 or position(convert_to($1, 'UTF8') in body) > 0`
 		if n := value[int](t, s.db, sql, ann.number); n > 0 {
 			t.Errorf("%d answers can be read", n)
+		}
+		login := fields{"phonenumber": ann.number, "password": ann.password}
+		s.postOnce(t, "login", "/user/login", login).field(t, "info")
+		f, err := body.Read(nil, s.keyed(t, "", "/user/login", urlEncoded, login), body.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		guess := f.Sum("/user/login", "token")
+		if value[bool](t, s.db, `select exists (select from answers where request = $1)`, guess[:]) {
+			t.Error("whoever reads the table can try passwords, by a hash that is quick to make")
 		}
 	})
 }

@@ -26,8 +26,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Sealer keeps answers from those who read the table: they may hold what is personal.
+// Sealer keeps requests and answers from those who read the table: they may hold what is personal, and passwords.
 type Sealer interface {
+	RequestIndex(sum [32]byte) []byte
 	SealAnswer(plain []byte, command string) []byte
 	OpenAnswer(sealed []byte, command string) ([]byte, error)
 }
@@ -67,7 +68,7 @@ func (o *Once) handle(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	r := request{caller: o.Auth.Sender(c, f), key: key, sum: f.Sum(c.FullPath(), "token")}
+	r := request{caller: o.Auth.Sender(c, f), key: key, sum: o.Sealer.RequestIndex(f.Sum(c.FullPath(), "token"))}
 	ctx := c.Request.Context()
 	mine, err := o.begin(ctx, r)
 	if err != nil {
@@ -84,6 +85,7 @@ func (o *Once) handle(c *gin.Context) error {
 	c.Request = c.Request.WithContext(web.WithCommand(ctx, mine.command))
 	defer o.settle(ctx, r, mine.command, tee)
 	c.Next()
+	tee.whole = len(c.Errors) == 0
 	return nil
 }
 
@@ -91,7 +93,7 @@ func (o *Once) handle(c *gin.Context) error {
 type request struct {
 	caller events.UserID
 	key    string
-	sum    [32]byte
+	sum    []byte
 }
 
 // work is what is known of a request: its answer, or that it is ours to carry out, or neither, while somebody else is at it.
@@ -114,7 +116,7 @@ func (o *Once) begin(ctx context.Context, r request) (work, error) {
 		if err != nil {
 			return work{}, fmt.Errorf("draw a command id: %w", err)
 		}
-		tag, err := o.Pool.Exec(ctx, insert, r.caller, r.key, r.sum[:], command)
+		tag, err := o.Pool.Exec(ctx, insert, r.caller, r.key, r.sum, command)
 		if err != nil {
 			return work{}, fmt.Errorf("begin an answer: %w", err)
 		}
@@ -155,7 +157,7 @@ func (o *Once) find(ctx context.Context, r request) (w work, err error) {
 		return w, nil
 	case err != nil:
 		return w, fmt.Errorf("find an answer: %w", err)
-	case subtle.ConstantTimeCompare(sum, r.sum[:]) == 0:
+	case subtle.ConstantTimeCompare(sum, r.sum) == 0:
 		return w, fault.ErrMismatch
 	case status != nil:
 		w.answered, w.status = true, *status
@@ -196,8 +198,9 @@ func (o *Once) settle(ctx context.Context, r request, command uuid.UUID, t *tee)
 type tee struct {
 	gin.ResponseWriter
 
-	body []byte
-	lost bool // some of it was not kept
+	body  []byte
+	lost  bool // some of it was not kept
+	whole bool // it did not break off, by an error or a panic
 }
 
 // Unwrap is for http.ResponseController.
@@ -224,10 +227,10 @@ func (t *tee) keep(p []byte, err error) {
 	}
 }
 
-// worthKeeping tells whether the request would be answered the same way another time: not if the service failed, or if somebody
-// has to wait or to log in.
+// worthKeeping tells whether the request would be answered the same way another time: not if the service failed, if somebody
+// has to wait or to log in, or if nobody was there to be answered.
 func (t *tee) worthKeeping() bool {
 	status := t.Status()
-	return t.Written() && !t.lost && status < http.StatusInternalServerError &&
-		status != http.StatusTooManyRequests && status != http.StatusForbidden
+	return t.Written() && t.whole && !t.lost && status < http.StatusInternalServerError &&
+		status != http.StatusTooManyRequests && status != http.StatusForbidden && status != web.StatusClientGone
 }

@@ -40,6 +40,7 @@ type Vault struct {
 	ticketIndex []byte      // key of the hash that tickets are found by
 	tickets     cipher.AEAD // seals their tokens
 	answers     cipher.AEAD // seals answers that are kept
+	requests    []byte      // key of the hash that the requests are known by that they answer
 
 	hashing chan struct{} // a place for each password that is being hashed: each takes 19 MiB
 	decoy   string        // a hash to compare with where there is none
@@ -70,6 +71,9 @@ func Open(ctx context.Context, pool *pgxpool.Pool, master []byte) (*Vault, error
 	if v.ticketIndex, err = v.serviceKey(ctx, "ticket-index"); err != nil {
 		return nil, err
 	}
+	if v.requests, err = v.serviceKey(ctx, "request-index"); err != nil {
+		return nil, err
+	}
 	if v.codes, err = v.serviceSeal(ctx, "codes"); err != nil {
 		return nil, err
 	}
@@ -87,6 +91,14 @@ func (v *Vault) PhoneIndex(number string) events.PhoneIndex {
 	mac := hmac.New(sha256.New, v.phones)
 	mac.Write([]byte(number))
 	return events.PhoneIndex(hex.EncodeToString(mac.Sum(nil)[:16]))
+}
+
+// RequestIndex is the keyed hash by which a request is known, of the sum of all that was asked. Without the key nobody can try
+// which password was in it, which the sum alone would let them do a million times as fast as the hash of the password.
+func (v *Vault) RequestIndex(sum [32]byte) []byte {
+	mac := hmac.New(sha256.New, v.requests)
+	mac.Write(sum[:])
+	return mac.Sum(nil)
 }
 
 // SealAnswer seals an answer that is kept for a day, to be opened by the id of the command that it is the answer to.

@@ -40,7 +40,7 @@ func TestOpen(t *testing.T) {
 				t.Fatalf("phone indexes differ: %v", indexes)
 			}
 		}
-		if diff := cmp.Diff([]string{"answers", "codes", "phone-index", "ticket-index", "tickets"}, rows[string](t, pool, `select name from vault_keys order by name`)); diff != "" {
+		if diff := cmp.Diff([]string{"answers", "codes", "phone-index", "request-index", "ticket-index", "tickets"}, rows[string](t, pool, `select name from vault_keys order by name`)); diff != "" {
 			t.Errorf("keys (-want +got):\n%s", diff)
 		}
 	})

@@ -30,8 +30,8 @@ func Success(c *gin.Context) { Answer(c, Succeeded()) }
 // Answer answers with status 200 and a JSON body, text as it is.
 func Answer(c *gin.Context, body any) { c.PureJSON(http.StatusOK, body) }
 
-// statusClientGone is for the log alone, as nginx writes it: nobody is there to read an answer.
-const statusClientGone = 499
+// StatusClientGone is for the log alone, as nginx writes it: nobody is there to read an answer.
+const StatusClientGone = 499
 
 // answers is how each kind of fault is answered.
 var answers = map[fault.Kind]struct {
@@ -75,7 +75,7 @@ func fail(c *gin.Context, err error) {
 		return // too late to say anything
 	}
 	if errors.Is(err, context.Canceled) && c.Request.Context().Err() != nil {
-		c.AbortWithStatus(statusClientGone)
+		c.AbortWithStatus(StatusClientGone)
 		return
 	}
 	if f.RetryAfter > 0 {
