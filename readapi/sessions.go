@@ -177,7 +177,8 @@ func (s *Sessions) TokensSince(ctx context.Context, user events.UserID, atLeast 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if asOf != nil && *asOf >= s.revoked && since >= s.since[user] {
+	since = max(since, s.since[user]) // the read model may be behind, and it only ever grows
+	if asOf != nil && *asOf >= s.revoked {
 		s.remember(user, since)
 	}
 	return since, nil
