@@ -19,6 +19,7 @@ import (
 // RevocationLog is what Sessions needs of the log.
 type RevocationLog interface {
 	LogEnd
+	Load(ctx context.Context, streams ...string) ([]events.Recorded, error)
 	Subscribe(ctx context.Context, position events.Position, limit int) iter.Seq2[[]events.Recorded, error]
 }
 
@@ -101,23 +102,35 @@ func (s *Sessions) begin(head events.Position) {
 
 func (s *Sessions) take(ctx context.Context, page []events.Recorded) error {
 	for i := range page {
-		if kind := page[i].Type; kind != "user.password_changed" && kind != "user.logged_out" {
-			continue
-		}
-		if err := s.codec.Decode(ctx, page[i:i+1]); err != nil {
+		user, at, err := s.revocation(ctx, page[i:i+1])
+		if err != nil {
 			return err
 		}
-		switch e := page[i].Event.(type) {
-		case events.UserPasswordChanged:
-			s.revoke(e.User, e.At, page[i].Position)
-		case events.UserLoggedOut:
-			s.revoke(e.User, e.At, page[i].Position)
+		if user != 0 {
+			s.revoke(user, at, page[i].Position)
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reach(page[len(page)-1].Position)
 	return nil
+}
+
+// revocation is whose tokens an event revokes, and when. The user is 0 if it revokes none.
+func (s *Sessions) revocation(ctx context.Context, event []events.Recorded) (user events.UserID, at time.Time, err error) {
+	if kind := event[0].Type; kind != "user.password_changed" && kind != "user.logged_out" {
+		return 0, at, nil
+	}
+	if err := s.codec.Decode(ctx, event); err != nil {
+		return 0, at, err
+	}
+	switch e := event[0].Event.(type) {
+	case events.UserPasswordChanged:
+		return e.User, e.At, nil
+	case events.UserLoggedOut:
+		return e.User, e.At, nil
+	}
+	return 0, at, nil
 }
 
 func (s *Sessions) revoke(user events.UserID, at time.Time, position events.Position) {
@@ -175,10 +188,41 @@ func (s *Sessions) TokensSince(ctx context.Context, user events.UserID, atLeast 
 	if err != nil {
 		return 0, fmt.Errorf("tokens of user %d: %w", user, err)
 	}
+	if s.behind(asOf) {
+		if since, err = s.fromLog(ctx, user, since); err != nil {
+			return 0, fmt.Errorf("tokens of user %d: %w", user, err)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if asOf != nil && *asOf >= s.revoked && since >= s.since[user] {
+	since = max(since, s.since[user]) // the read model may be behind, and it only ever grows
+	if asOf != nil && *asOf >= s.revoked {
 		s.remember(user, since)
+	}
+	return since, nil
+}
+
+// behind tells whether there are revocations that a read model which has come so far does not show.
+func (s *Sessions) behind(asOf *events.Position) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return asOf == nil || *asOf < s.revoked
+}
+
+// fromLog is from when on a user's tokens count, where the read model says since and may be behind.
+func (s *Sessions) fromLog(ctx context.Context, user events.UserID, since int64) (int64, error) {
+	history, err := s.log.Load(ctx, user.Stream())
+	if err != nil {
+		return 0, err
+	}
+	for i := range history {
+		revoked, at, err := s.revocation(ctx, history[i:i+1])
+		if err != nil {
+			return 0, err
+		}
+		if revoked == user {
+			since = max(since, at.UnixMilli())
+		}
 	}
 	return since, nil
 }

@@ -50,14 +50,17 @@ func (a *API) stream(c *gin.Context) error {
 		}
 		from = min(from, events.Position(position))
 	}
-	s := &stream{API: a, user: user, from: from, to: head, out: c.Writer, control: http.NewResponseController(c.Writer)}
+	allowed := func() error {
+		_, err := a.Auth.Query(ctx, c)
+		return err
+	}
+	s := &stream{
+		API: a, user: user, allowed: allowed, from: from, to: head, out: c.Writer, control: http.NewResponseController(c.Writer),
+	}
 	if err := s.begin(c.Writer.Header()); err != nil {
 		return nil // nobody is there any more
 	}
-	return s.run(ctx, wait, func() error {
-		_, err := a.Auth.Query(ctx, c)
-		return err
-	})
+	return s.run(ctx, wait)
 }
 
 // stream is one on its way.
@@ -65,6 +68,7 @@ type stream struct {
 	*API
 
 	user     events.UserID
+	allowed  func() error    // or the reader may not read any more
 	from, to events.Position // everything up to from was sent; there may be more, until to
 	out      gin.ResponseWriter
 	control  *http.ResponseController
@@ -83,7 +87,7 @@ func (s *stream) begin(header http.Header) error {
 }
 
 // run sends what there is until the reader goes away, does not read, or may not read any more, or the service ends.
-func (s *stream) run(ctx context.Context, wait *inbox.Wait, allowed func() error) error {
+func (s *stream) run(ctx context.Context, wait *inbox.Wait) error {
 	heartbeat := time.NewTicker(s.Heartbeat)
 	defer heartbeat.Stop()
 	for {
@@ -105,7 +109,7 @@ func (s *stream) run(ctx context.Context, wait *inbox.Wait, allowed func() error
 		case <-ctx.Done():
 			return nil
 		}
-		if allowed() != nil {
+		if s.allowed() != nil {
 			return nil
 		}
 	}
@@ -122,6 +126,9 @@ func (s *stream) catchUp(ctx context.Context) error {
 		return nil // it is tried again with the next heartbeat
 	}
 	for {
+		if err := s.allowed(); err != nil { // who reads slowly may be at it for long
+			return err
+		}
 		messages, err := s.Inbox.Since(ctx, s.user, s.from)
 		if err != nil {
 			return err

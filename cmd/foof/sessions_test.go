@@ -214,4 +214,45 @@ func TestSessionsAreCheckedFromMemory(t *testing.T) {
 		since(func(since int64) bool { return since > 0 })
 		return counting.queries.Load() > before
 	})
+	if _, err := s.db.Exec(patience(t), `update users set tokens_since = 0`); err != nil { // as if it had not come so far
+		t.Fatal(err)
+	}
+	since(func(since int64) bool { return since > 0 })
+}
+
+// TestAReadModelThatIsBehindRevivesNoToken has a process begin after a revocation that the read model does not show yet, as it may
+// be after a crash of the database, or where it is being built.
+func TestAReadModelThatIsBehindRevivesNoToken(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	p, other := s.join(t), s.join(t)
+	before := s.head(t)
+	p.post(t, "/user/logout", fields{}).succeeded(t)
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	const back = `with u as (update users set tokens_since = 0) update checkpoints set position = $1 where reader = 'users'`
+	if _, err := s.db.Exec(patience(t), back, before); err != nil {
+		t.Fatal(err)
+	}
+	pool := owner(t, string(s.app.config.DatabaseURL))
+	log := store.Open(pool)
+	sessions := readapi.NewSessions(pool, log, events.NewCodec(events.Types, nil), s.app.logger)
+	ctx, cancel := context.WithCancel(t.Context())
+	running := make(chan error, 2)
+	go func() { running <- log.Run(ctx) }()
+	go func() { running <- sessions.Run(ctx) }()
+	if err := sessions.Await(patience(t), events.Position(s.head(t))); err != nil {
+		t.Fatal(err)
+	}
+	for user, revoked := range map[int64]bool{p.id: true, other.id: false} {
+		since, err := sessions.TokensSince(t.Context(), events.UserID(user), 0)
+		if err != nil || since > 0 != revoked {
+			t.Errorf("tokens of user %d count since %d, %v", user, since, err)
+		}
+	}
+	cancel()
+	if err := errors.Join(<-running, <-running); err != nil {
+		t.Error(err)
+	}
 }

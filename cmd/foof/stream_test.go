@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -282,6 +283,55 @@ func TestStreamOfWhoDoesNotReadIsDropped(t *testing.T) {
 	until(t, "who does not read is dropped", func() bool { return s.app.bell.Waiting() == 0 })
 	if n := value[int](t, s.db, `select count(*) from messages where fetched_at is null`); n != len(texts) {
 		t.Errorf("%d messages are left of %d", n, len(texts))
+	}
+}
+
+// halting is a client of a stream that stops reading at the first message until it is let go.
+type halting struct {
+	header        http.Header
+	halted, letGo chan struct{}
+	messages      int
+}
+
+func (h *halting) Header() http.Header            { return h.header }
+func (*halting) WriteHeader(int)                  {}
+func (*halting) Flush()                           {}
+func (*halting) SetReadDeadline(time.Time) error  { return nil }
+func (*halting) SetWriteDeadline(time.Time) error { return nil }
+
+func (h *halting) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("data: ")) {
+		if h.messages++; h.messages == 1 {
+			close(h.halted)
+			<-h.letGo
+		}
+	}
+	return len(p), nil
+}
+
+// TestAStreamThatCatchesUpEndsWithItsToken has a reader of many messages be slow, and log out meanwhile.
+func TestAStreamThatCatchesUpEndsWithItsToken(t *testing.T) {
+	t.Parallel()
+	const count, atOnce = 250, 100
+	s := start(t)
+	ann, bob := s.join(t), s.join(t)
+	ann.write(t, bob, slices.Repeat([]string{"hi"}, count-1))
+	ann.push(t, bob, "the last one")
+	request := s.request(patience(t), http.MethodGet, "/user/chat/stream", "", http.NoBody)
+	request.Header.Set("Authorization", "Bearer "+bob.token)
+	request.Header.Set("Last-Event-Id", "0")
+	client := &halting{header: http.Header{}, halted: make(chan struct{}), letGo: make(chan struct{})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.app.handler.ServeHTTP(client, request)
+	}()
+	<-client.halted
+	bob.post(t, "/user/logout", fields{}).succeeded(t)
+	close(client.letGo)
+	<-ended
+	if client.messages > atOnce {
+		t.Errorf("%d messages came after the token was revoked", client.messages-atOnce)
 	}
 }
 

@@ -51,15 +51,19 @@ func (t *tail) publish(page []events.Recorded) {
 // confirm notes that the log ended at head at a time, and reports whether that is news.
 func (t *tail) confirm(head events.Position, at time.Time) bool {
 	t.mu.Lock()
-	t.looked = at
-	t.mu.Unlock()
-	return t.reach(head)
+	defer t.mu.Unlock()
+	t.looked = at // together with the end: who asks for both gets what was seen
+	return t.grow(head)
 }
 
 // reach notes that the log goes up to head, and reports whether that is news.
 func (t *tail) reach(head events.Position) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.grow(head)
+}
+
+func (t *tail) grow(head events.Position) bool {
 	if head <= t.end {
 		return false
 	}

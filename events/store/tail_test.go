@@ -2,6 +2,7 @@ package store
 
 import (
 	"testing"
+	"time"
 
 	"foof/events"
 
@@ -262,4 +263,26 @@ func (w *world) finish(t *rapid.T) {
 			}
 		}
 	}
+}
+
+func TestTheEndIsAsOldAsItSays(t *testing.T) {
+	t.Parallel()
+	const looks = 20_000
+	l := &Log{tail: newTail()}
+	began := time.Now()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := range looks {
+			l.tail.confirm(events.Position(n), began.Add(time.Duration(n)))
+		}
+	}()
+	for end := events.Position(0); end < looks-1; {
+		var at time.Time
+		end, at = l.Looked()
+		if !at.IsZero() && at.Sub(began) > time.Duration(end) {
+			t.Fatalf("the log ended at %d, it says, when it ended at %d", end, at.Sub(began))
+		}
+	}
+	<-done
 }
