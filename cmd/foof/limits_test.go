@@ -105,7 +105,7 @@ func TestGuessesAtOnceAreNoMoreThanOneByOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(context.WithoutCancel(t.Context()))                         //nolint:errcheck // it may be over
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
 	if _, err := tx.Exec(patience(t), `lock table vault_passwords`); err != nil { // no password is compared
 		t.Fatal(err)
 	}

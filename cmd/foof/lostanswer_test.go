@@ -21,14 +21,14 @@ func TestWhoGoesAwayIsAnsweredNextTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(context.WithoutCancel(t.Context()))                              //nolint:errcheck // it may be over
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
 	if _, err := tx.Exec(patience(t), `select from log_head for update`); err != nil { // no append gets through
 		t.Fatal(err)
 	}
 	ctx, goAway := context.WithCancel(t.Context())
 	gone := make(chan error)
 	go func() {
-		_, err := s.try(s.keyed(t, key, "/item/add", urlEncoded, item).WithContext(ctx))
+		_, err := s.try(s.keyed(t, key, "/item/add", urlEncoded, item).WithContext(ctx)) //nolint:contextcheck // it has it here
 		gone <- err
 	}()
 	until(t, "the append waits", func() bool {

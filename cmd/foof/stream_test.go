@@ -319,7 +319,7 @@ func TestAStreamThatCatchesUpEndsWithItsToken(t *testing.T) {
 	ann.push(t, bob, "the last one")
 	request := s.request(patience(t), http.MethodGet, "/user/chat/stream", "", http.NoBody)
 	request.Header.Set("Authorization", "Bearer "+bob.token)
-	request.Header.Set("Last-Event-Id", "0")
+	request.Header.Set("Last-Event-ID", "0")
 	client := &halting{header: http.Header{}, halted: make(chan struct{}), letGo: make(chan struct{})}
 	ended := make(chan struct{})
 	go func() {

@@ -56,11 +56,11 @@ func (t *tail) confirm(head events.Position, at time.Time) bool {
 	return t.grow(head)
 }
 
-// reach notes that the log goes up to head, and reports whether that is news.
-func (t *tail) reach(head events.Position) bool {
+// reach notes that the log goes up to head.
+func (t *tail) reach(head events.Position) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.grow(head)
+	t.grow(head)
 }
 
 func (t *tail) grow(head events.Position) bool {
