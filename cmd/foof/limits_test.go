@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"strconv"
 	"testing"
@@ -92,4 +93,36 @@ func TestLimits(t *testing.T) {
 			other.login(t)
 		}
 	})
+}
+
+// TestGuessesAtOnceAreNoMoreThanOneByOne has a right password be looked at while wrong ones use up all tries that the number has.
+func TestGuessesAtOnceAreNoMoreThanOneByOne(t *testing.T) {
+	t.Parallel()
+	const most = 3
+	s := start(t, setting("FOOF_WRONG_PASSWORDS_PER_NUMBER", strconv.Itoa(most)))
+	p := s.join(t)
+	tx, err := s.db.Begin(patience(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := tx.Exec(patience(t), `lock table vault_passwords`); err != nil { // no password is compared
+		t.Fatal(err)
+	}
+	right := make(chan answer, 1)
+	go func() { right <- s.post(t, "/user/login", fields{"phonenumber": p.number, "password": p.password}) }()
+	until(t, "the password is about to be compared", func() bool {
+		const sql = `select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`
+		return value[bool](t, s.db, sql)
+	})
+	index := string(s.vault(t).PhoneIndex(p.number))
+	for range most {
+		if err := s.app.limits.wrong.Take(patience(t), index); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Rollback(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	(<-right).tooMany(t, 900)
 }
