@@ -56,7 +56,7 @@ func (a *API) fetchNew(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	mine, err := a.handOut(c.Request.Context(), user)
+	mine, err := a.handOut(c.Request.Context(), commands.FetchMessages{User: user, At: a.Now()})
 	if err != nil {
 		return err
 	}
@@ -71,30 +71,29 @@ func (a *API) fetchNew(c *gin.Context) error {
 	return nil
 }
 
-// handOut marks new messages as fetched, and gives them. The read model says which messages may be new, and the log which of them
+// handOut marks a user's new messages as fetched, and gives them. The read model says which messages may be new, and the log which of them
 // are: where another fetch was faster, it looks for more, unless the read model has nothing else to say.
-func (a *API) handOut(ctx context.Context, user events.UserID) ([]inbox.Message, error) {
-	done, err := a.Fetches.Take(ctx, user.Stream()) // or all who wait would be after the same messages
+func (a *API) handOut(ctx context.Context, command commands.FetchMessages) ([]inbox.Message, error) {
+	done, err := a.Fetches.Take(ctx, command.User.Stream()) // or all who wait would be after the same messages
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	for before := []events.MessageID(nil); ; {
-		ids, err := a.Inbox.Unfetched(ctx, user)
+		if command.Messages, err = a.Inbox.Unfetched(ctx, command.User); err != nil {
+			return nil, err
+		}
+		facts, err := decide(ctx, a, command.User, command)
 		if err != nil {
 			return nil, err
 		}
-		facts, err := decide(ctx, a, user, commands.FetchMessages{User: user, Messages: ids, At: a.Now()})
-		if err != nil {
-			return nil, err
-		}
-		if len(facts) == 0 && slices.Equal(ids, before) { // there may be facts of the same request, sent before
+		if len(facts) == 0 && slices.Equal(command.Messages, before) { // there may be facts of the same request, sent before
 			return []inbox.Message{}, nil
 		}
 		if mine, err := a.Inbox.Messages(ctx, fetched(facts)); err != nil || len(mine) > 0 {
 			return mine, err
 		}
-		before = ids
+		before = command.Messages
 	}
 }
 
