@@ -254,6 +254,7 @@ func (a *app) Run(ctx context.Context, listener net.Listener) error {
 
 	server := &http.Server{
 		Handler: web.Slashes(a.handler), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		WriteTimeout:   5 * time.Minute, // of an answer; streams have their own, for each piece
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
 	g.Go(func() error {

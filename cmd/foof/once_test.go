@@ -120,6 +120,16 @@ func TestARequestWithAKeyIsCarriedOutOnce(t *testing.T) { //nolint:tparallel // 
 			s.postOnce(t, "stranger", "/item/add", item.without("token")).forbidden(t)
 		}
 	})
+	t.Run("and a revoked token gets and takes nothing", func(t *testing.T) {
+		eve := s.register(t)
+		old := eve.token
+		eve.post(t, "/user/logout", fields{}).succeeded(t)
+		eve.login(t)
+		s.postOnce(t, "mine", "/user/me", fields{"token": eve.token}).number(t, "uuid")
+		s.postOnce(t, "mine", "/user/me", fields{"token": old}).forbidden(t)
+		s.postOnce(t, "taken", "/user/me", fields{"token": old}).forbidden(t)
+		s.postOnce(t, "taken", "/item/add", item.with("token", eve.token)).number(t, "itemid")
+	})
 	t.Run("and a key is printable", func(t *testing.T) {
 		for _, key := range []string{"", " ", strings.Repeat("k", 256), "é"} {
 			s.postOnce(t, key, "/item/add", item).invalid(t, "Idempotency-Key")

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,9 +48,12 @@ const (
 	// takenFor is how long somebody who began to answer is waited for, before it is taken for lost. If it is not, no harm is done.
 	takenFor = 2 * time.Second
 
-	mostKept = 4 << 20 // bytes of an answer; a larger one is made anew
+	mostKept = 256 << 10 // bytes of an answer; a larger one is made anew
 	lookMost = 100 * time.Millisecond
 )
+
+// revoking are the requests that revoke the token that they come with.
+var revoking = []string{"/user/logout", "/user/modify"}
 
 // Handle is a middleware: it takes care of POST requests with a key, and lets others pass.
 func (o *Once) Handle(c *gin.Context) {
@@ -68,11 +72,24 @@ func (o *Once) handle(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	r := request{caller: o.Auth.Sender(c, f), key: key, sum: o.Sealer.RequestIndex(f.Sum(c.FullPath(), "token"))}
-	ctx := c.Request.Context()
-	mine, err := o.begin(ctx, r)
+	caller, revoked, err := o.Auth.Sender(c, f)
 	if err != nil {
 		return err
+	}
+	r := request{caller: caller, key: key, sum: o.Sealer.RequestIndex(f.Sum(c.FullPath(), "token"))}
+	ctx := c.Request.Context()
+	var mine work
+	switch {
+	case !revoked:
+		mine, err = o.begin(ctx, r)
+	case slices.Contains(revoking, c.FullPath()): // it may be this request that did it
+		mine, err = o.find(ctx, r)
+	}
+	if err != nil {
+		return err
+	}
+	if revoked && !mine.answered {
+		return nil // who has no other token is answered so
 	}
 	if mine.answered {
 		c.Header("Idempotent-Replayed", "true")

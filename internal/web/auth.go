@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -40,14 +41,18 @@ func (a *Auth) Form(c *gin.Context) (*form.Form, events.UserID, error) {
 	return f, user, a.PerAccount.Take(c.Request.Context(), user.Stream())
 }
 
-// Sender says whose token a request came with, and 0 if it has none that was made here and has not expired. That it may have been
-// revoked since, by this very request perhaps, is not looked at.
-func (a *Auth) Sender(c *gin.Context, f *form.Form) events.UserID {
+// Sender says whose token a request came with, 0 if it has none that was made here and has not expired, and whether the token was
+// revoked since, by this very request perhaps.
+func (a *Auth) Sender(c *gin.Context, f *form.Form) (user events.UserID, revoked bool, err error) {
 	claims, err := a.Signer.Verify(tokenOf(c, f))
 	if err != nil {
-		return 0
+		return 0, false, nil //nolint:nilerr // it may be a request that needs none
 	}
-	return claims.User
+	since, err := a.TokensSince(c.Request.Context(), claims.User, claims.Since)
+	if errors.Is(err, fault.ErrForbidden) {
+		return 0, false, nil
+	}
+	return claims.User, err == nil && since != claims.Since, err
 }
 
 func tokenOf(c *gin.Context, f *form.Form) string {
