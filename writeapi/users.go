@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"foof/commands"
+	"foof/events"
 	"foof/internal/fault"
 	"foof/internal/form"
 	"foof/internal/web"
@@ -51,24 +52,39 @@ func (a *API) requireCode(c *gin.Context) error {
 	return nil
 }
 
-// register says the same of everything that is wrong with a request, but for a body that is none.
-func (a *API) register(c *gin.Context) error {
+// proof is what somebody shows who says that a phone is theirs, and the password that they want.
+type proof struct {
+	number   string // as it was given
+	phone    events.PhoneIndex
+	codes    []string // in the vault, with the digits that were given
+	password string
+}
+
+// proof reads one. It says the same of everything that is wrong with a request, but for a body that is none.
+func (a *API) proof(c *gin.Context) (p proof, err error) {
 	f, err := web.Form(c)
+	if err != nil {
+		return p, err
+	}
+	p.number, _ = f.Lookup("phonenumber")
+	p.password, _ = f.Lookup("password")
+	digits, _ := f.Lookup("verifycode")
+	canonical, err := a.Phones.Canonical(p.number)
+	if err != nil || a.passwordFault(p.password) != nil {
+		return p, commands.ErrInvalidRequest
+	}
+	p.phone = a.Vault.PhoneIndex(canonical)
+	p.codes, err = a.Vault.CodesWithDigits(c.Request.Context(), p.phone, digits)
+	return p, err
+}
+
+func (a *API) register(c *gin.Context) error {
+	p, err := a.proof(c)
 	if err != nil {
 		return err
 	}
-	number, _ := f.Lookup("phonenumber")
-	digits, _ := f.Lookup("verifycode")
-	password, _ := f.Lookup("password")
-	canonical, err := a.Phones.Canonical(number)
-	if err != nil || a.passwordFault(password) != nil {
-		return commands.ErrInvalidRequest
-	}
 	ctx := c.Request.Context()
-	command := commands.RegisterUser{Number: number, Phone: a.Vault.PhoneIndex(canonical), At: a.Now()}
-	if command.Codes, err = a.Vault.CodesWithDigits(ctx, command.Phone, digits); err != nil {
-		return err
-	}
+	command := commands.RegisterUser{Number: p.number, Phone: p.phone, Codes: p.codes, At: a.Now()}
 	if len(command.Codes) > 0 { // else it will be refused, and nothing is made ready for it
 		if command.User, err = a.Log.NextUser(ctx); err != nil {
 			return err
@@ -76,7 +92,7 @@ func (a *API) register(c *gin.Context) error {
 		if err := a.Vault.NewUserKey(ctx, command.User); err != nil {
 			return err
 		}
-		if command.Password, err = a.Vault.NewPassword(ctx, password); err != nil {
+		if command.Password, err = a.Vault.NewPassword(ctx, p.password); err != nil {
 			return err
 		}
 	}
